@@ -51,8 +51,8 @@ pub async fn copy(
 ) -> Result<(FullDump, Counts), CopyError> {
     if crate::dump::anything_in(to).await?.is_some() {
         // Compares everything before anything is written.
-        let mut judging = Copying { from, to, filling: None, done: CopyProgress::default(), progress: &mut |_| {} };
-        judging.run().await?;
+        let mut comparing = Copying { from, to, filling: None, done: CopyProgress::default(), progress: &mut |_| {} };
+        comparing.run().await?;
     }
     let mut copying = Copying { from, to, filling: Some(Filling::new(to)), done: CopyProgress::default(), progress };
     copying.run().await?;

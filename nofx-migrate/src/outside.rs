@@ -92,7 +92,7 @@ fn state(bytes: &[u8]) -> Option<State> {
 }
 
 /// Classifies a path that must be one of these.
-pub(crate) fn judge(path: &Path) -> Result<OutsideSource, MigrateError> {
+pub(crate) fn classify(path: &Path) -> Result<OutsideSource, MigrateError> {
     let found = OutsideSource::of(path).map_err(|cause| unreadable(path, cause))?;
     found.ok_or_else(|| MigrateError::SourceNotState(path.to_owned()))
 }
@@ -108,7 +108,7 @@ fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
 pub(crate) fn add(tree: &mut SourceTree<'_>, path: &Path) -> Result<(), MigrateError> {
     let unreadable = |cause| unreadable(path, cause);
     let path = &real(path).map_err(unreadable)?;
-    match judge(path)? {
+    match classify(path)? {
         OutsideSource::Orchestration => add_logs(tree, path).map_err(unreadable),
         OutsideSource::StateJson => {
             let bytes = fs::read(path).map_err(unreadable)?;

@@ -25,7 +25,7 @@ impl LegacySource {
     /// Checks what is to be imported without reading all of it.
     pub(crate) fn find(from: &Path, options: &Options) -> Result<Self, MigrateError> {
         let also = options.also.clone();
-        also.iter().try_for_each(|path| outside::judge(path).map(drop))?;
+        also.iter().try_for_each(|path| outside::classify(path).map(drop))?;
         match tree::legacy_folder(from, options.target_path.as_deref()) {
             Ok(folder) => Ok(Self { folder: Some(folder), also }),
             Err(MigrateError::SourceNotAFolder(_) | MigrateError::SourceNotLegacy(_))

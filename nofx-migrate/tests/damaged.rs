@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod damaged {
+    pub(crate) mod differences;
     pub(crate) mod found;
-    pub(crate) mod judge;
 }
 
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use damaged::differences::differences;
 use damaged::found::Found;
-use damaged::judge::differences;
 use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{NoProgress, Options, Report, full_digest, migrate};
 use nofx_testkit::legacy::LegacyWorkspace;

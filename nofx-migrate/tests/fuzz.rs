@@ -96,10 +96,10 @@ fn a_dump_of_any_bytes_is_loaded_as_it_is_or_refused() {
         let mut bytes = wholes[mutator.below(2)].clone();
         mutator.mutate(&mut bytes);
         runtime().block_on(async {
-            let judged = check_dump(&mut bytes.as_slice());
+            let checked = check_dump(&mut bytes.as_slice());
             let store = store();
             let loaded = load(&mut bytes.as_slice(), &store).await;
-            assert_eq!(judged.is_ok(), loaded.is_ok(), "{judged:?} but {loaded:?}");
+            assert_eq!(checked.is_ok(), loaded.is_ok(), "{checked:?} but {loaded:?}");
             if loaded.is_ok() {
                 let mut again = Vec::new();
                 dump_full(&store, &mut again).await.unwrap();

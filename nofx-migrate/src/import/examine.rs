@@ -16,7 +16,7 @@ use super::room::Room;
 use crate::digest::{Hash, Print, Printing, Running, print, sha256};
 use crate::error::MigrateError;
 use crate::legacy::{
-    self, Item, Judgement, LegacyContent, LegacyPath, Outline, Pass, PathHint, ReadFile, TemplateContent,
+    self, Item, LegacyContent, LegacyPath, Observations, Outline, Pass, PathHint, ReadFile, TemplateContent,
 };
 use crate::report::{FileState, Level, Unused};
 use crate::tree::SourceFile;
@@ -27,7 +27,7 @@ pub(crate) struct Examined {
     pub(crate) size: u64,
     pub(crate) sha256: Hash,
     pub(crate) print: Print,
-    pub(crate) judgement: Judgement,
+    pub(crate) observed: Observations,
     pub(crate) marks: u8,
     /// What it has a part of, by rank and name; checkpoints without an agent have no name.
     pub(crate) parts: Vec<(u8, Option<Vec<u8>>)>,
@@ -76,7 +76,7 @@ pub(crate) fn examine(
         }
     };
     let mut found = examined(at, &place, size, digests, reading, outlines);
-    let (counts, findings) = (found.judgement.counts.clone(), std::mem::take(&mut found.judgement.findings));
+    let (counts, findings) = (found.observed.counts.clone(), std::mem::take(&mut found.observed.findings));
     let state = index.note(at, found)?;
     Ok(SeenFile { path: place.path, size, state, counts, findings, unreadable: None })
 }
@@ -90,7 +90,7 @@ fn digested(source: &SourceFile, place: &LegacyPath) -> io::Result<(u64, (Hash, 
     })?;
     // The reader of such files only checks whether there are any bytes.
     let mut reading = legacy::read(place, if size > 0 { b"x" } else { b"" }, Pass::First);
-    reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
+    reading.observed.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
     Ok((size, (digests.0.finish(), digests.1.finish()), reading))
 }
 
@@ -139,13 +139,13 @@ fn examined(
     }
     marks |= if parts.is_empty() { 0 } else { mark::THINGS };
     marks |= if reading.parts.is_empty() { 0 } else { mark::PARTS };
-    marks |= if reading.judgement.keep.is_some() { mark::KEPT } else { 0 };
+    marks |= if reading.observed.keep.is_some() { mark::KEPT } else { 0 };
     let outline = reading.outline.and_then(|outline| outlines.take_now(outline.memory()).map(|taken| (outline, taken)));
     Examined {
         size,
         sha256,
         print,
-        judgement: reading.judgement,
+        observed: reading.observed,
         marks,
         parts,
         templates,

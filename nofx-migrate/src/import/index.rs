@@ -199,11 +199,11 @@ impl Index {
             lock(&self.outlines).insert(at, outline);
         }
         let sha256 = hex(&found.sha256);
-        let judgement = &found.judgement;
+        let observed = &found.observed;
         let counts: Vec<(usize, u64)> =
-            judgement.counts.iter().map(|(kind, count)| (self.names.number(kind), *count)).collect();
+            observed.counts.iter().map(|(kind, count)| (self.names.number(kind), *count)).collect();
         let unused: Vec<_> =
-            judgement.unused.iter().map(|unused| (unused.from, unused.to, unused.reason.as_str())).collect();
+            observed.unused.iter().map(|unused| (unused.from, unused.to, unused.reason.as_str())).collect();
         self.database.with(|database| {
             let known: Option<bool> = database
                 .prepare_cached("SELECT size = ?2 AND sha256 = ?3 FROM known WHERE at = ?1")?
@@ -223,9 +223,9 @@ impl Index {
                 found.size,
                 found.sha256,
                 found.print.to_le_bytes(),
-                self.names.number(judgement.became),
+                self.names.number(observed.became),
                 json(&counts),
-                judgement.keep,
+                observed.keep,
                 json(&unused),
                 found.ids,
                 found.around,

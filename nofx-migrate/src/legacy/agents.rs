@@ -5,7 +5,7 @@ use nofx_core::entity::{AgentId, own};
 use nofx_core::json::{Object, Text, Value, compact};
 
 use super::item::{fits, object, time};
-use super::judge::Judge;
+use super::observations::Recorder;
 use super::salvage::{self, offset};
 use super::template::{self, TemplateContent};
 
@@ -30,7 +30,7 @@ pub(crate) struct AgentEntry {
 }
 
 /// Reads the file whose content is `text`.
-pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
+pub(crate) fn read(text: &str, base: usize, recorder: &mut Recorder<'_>) -> Agents {
     let found = salvage::members(text);
     let (mut agents, mut list) = (Agents::default(), None);
     for (name, value) in &found.whole {
@@ -47,21 +47,25 @@ pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
             list = Some(rest);
             tail = offset(text, rest) + partial.end;
         }
-        judge.damaged("cut", (base + tail, base + text.len()), &format!("the list is damaged: {}", error.reason));
+        recorder.damaged("cut", (base + tail, base + text.len()), &format!("the list is damaged: {}", error.reason));
     }
     agents.saved = agents.around.get("timestamp").and_then(time);
     if let Some(list) = list {
-        agents.entries = entries(list, base + offset(text, list), judge);
+        agents.entries = entries(list, base + offset(text, list), recorder);
     }
     agents
 }
 
 /// Reads a bare list, which was written when the last of its agents was active.
-pub(crate) fn read_list(list: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
-    let entries = entries(list, base, judge);
+pub(crate) fn read_list(list: &str, base: usize, recorder: &mut Recorder<'_>) -> Agents {
+    let entries = entries(list, base, recorder);
     let items = salvage::items(list);
     if let Some(error) = &items.error {
-        judge.damaged("cut", (base + items.end, base + list.len()), &format!("the list is damaged: {}", error.reason));
+        recorder.damaged(
+            "cut",
+            (base + items.end, base + list.len()),
+            &format!("the list is damaged: {}", error.reason),
+        );
     }
     let saved = entries.iter().filter_map(|entry| time(entry.record.get("lastActiveAt")?)).max();
     let mut around = Object::default();
@@ -70,26 +74,26 @@ pub(crate) fn read_list(list: &str, base: usize, judge: &mut Judge<'_>) -> Agent
     Agents { entries, saved, around }
 }
 
-fn entries(list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<AgentEntry> {
+fn entries(list: &str, base: usize, recorder: &mut Recorder<'_>) -> Vec<AgentEntry> {
     let mut entries: Vec<AgentEntry> = Vec::new();
     let items = salvage::items(list);
     for raw in &items.whole {
         let from = base + offset(list, raw);
         let to = from + raw.len();
         let Some(entry) = object(raw) else {
-            judge.damaged("not-an-object", (from, to), "an agent is no object");
+            recorder.damaged("not-an-object", (from, to), "an agent is no object");
             continue;
         };
         let Some(entry) = entry_of(&entry, true) else {
-            judge.damaged("no-id", (from, to), "an agent has no id");
+            recorder.damaged("no-id", (from, to), "an agent has no id");
             continue;
         };
         if !fits(raw.len()) {
-            judge.damaged("too-large", (from, to), "an agent is larger than a store takes");
+            recorder.damaged("too-large", (from, to), "an agent is larger than a store takes");
             continue;
         }
         if entries.iter().any(|other| other.id == entry.id) {
-            judge.damaged("repeated-agent", (from, to), &format!("agent `{}` is there before", entry.id));
+            recorder.damaged("repeated-agent", (from, to), &format!("agent `{}` is there before", entry.id));
             continue;
         }
         entries.push(entry);
@@ -101,7 +105,7 @@ fn entries(list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<AgentEntry> {
         }
         entries.extend(entry_of(&partial, false));
     }
-    judge.judgement.count("agents", entries.len());
+    recorder.observed.count("agents", entries.len());
     entries
 }
 

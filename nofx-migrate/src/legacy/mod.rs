@@ -6,7 +6,7 @@
 mod agents;
 mod decode;
 mod item;
-mod judge;
+mod observations;
 mod orchestration;
 mod outline;
 mod path;
@@ -21,7 +21,7 @@ use nofx_core::json::{Object, Text, compact};
 pub(crate) use agents::{AgentEntry, Agents};
 pub(crate) use decode::decode;
 pub(crate) use item::{Item, Same, time};
-pub(crate) use judge::{Judgement, Pass};
+pub(crate) use observations::{Observations, Pass};
 pub(crate) use outline::Outline;
 pub(crate) use path::{LegacyPath, PathHint};
 pub(crate) use salvage::members;
@@ -30,13 +30,13 @@ pub(crate) use template::TemplateContent;
 
 use decode::Decoded;
 use item::{ItemBuffer, fits, object};
-use judge::Judge;
+use observations::Recorder;
 use salvage::offset;
 
 /// A file that was read.
 #[derive(Debug)]
 pub(crate) struct ReadFile {
-    pub(crate) judgement: Judgement,
+    pub(crate) observed: Observations,
     pub(crate) content: LegacyContent,
     /// Parts of the file that are kept unchanged: the name of each, and its bytes.
     pub(crate) parts: Vec<(String, Vec<u8>)>,
@@ -68,7 +68,7 @@ pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile
     let size = bytes.len() as u64;
     if let PathHint::Kept(became, reason) = place.hint {
         // `examine` passes a single byte for a file of any size, so only emptiness may be tested here.
-        return whole(if bytes.is_empty() { empty() } else { Judgement::kept(became, reason) }, size);
+        return whole(if bytes.is_empty() { empty() } else { Observations::kept(became, reason) }, size);
     }
     if bytes.iter().all(|byte| *byte == 0) {
         return blank(place, bytes);
@@ -77,36 +77,36 @@ pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile
         return read_orchestration(bytes, pass);
     }
     let decoded = decode(bytes);
-    let mut judge = Judge::new(&decoded, pass);
+    let mut recorder = Recorder::new(&decoded, pass);
     let content = match place.hint {
         PathHint::Transcript => {
-            judge.judgement.became = "transcript";
-            judge.judgement.keep = Some("a transcript, which cannot be split with certainty".to_owned());
+            recorder.observed.became = "transcript";
+            recorder.observed.keep = Some("a transcript, which cannot be split with certainty".to_owned());
             let parts = transcript::read(&decoded.text);
-            judge.judgement.count("transcript parts", parts.len());
+            recorder.observed.count("transcript parts", parts.len());
             LegacyContent::Transcript(place.agent().unwrap_or_default().to_owned(), parts)
         }
-        _ => read_json(place, &decoded, &mut judge),
+        _ => read_json(place, &decoded, &mut recorder),
     };
-    let outline = judge.outline.take();
-    let judgement = judge.finish(size);
+    let outline = recorder.outline.take();
+    let observed = recorder.finish(size);
     match content {
-        LegacyContent::Nothing => whole(judgement, size),
-        content => ReadFile { judgement, content, parts: Vec::new(), outline },
+        LegacyContent::Nothing => whole(observed, size),
+        content => ReadFile { observed, content, parts: Vec::new(), outline },
     }
 }
 
 /// Completes the reading of a file that became no entity, not even in part.
-fn whole(mut judgement: Judgement, size: u64) -> ReadFile {
-    let reason = judgement.keep.clone().unwrap_or_else(|| judgement.became.to_owned());
-    if size > 0 && judgement.keep.is_some() {
-        judgement.unused = vec![crate::report::Unused { from: 0, to: size, reason }];
+fn whole(mut observed: Observations, size: u64) -> ReadFile {
+    let reason = observed.keep.clone().unwrap_or_else(|| observed.became.to_owned());
+    if size > 0 && observed.keep.is_some() {
+        observed.unused = vec![crate::report::Unused { from: 0, to: size, reason }];
     }
-    ReadFile { judgement, content: LegacyContent::Nothing, parts: Vec::new(), outline: None }
+    ReadFile { observed, content: LegacyContent::Nothing, parts: Vec::new(), outline: None }
 }
 
-fn empty() -> Judgement {
-    Judgement { became: "empty", ..Judgement::default() }
+fn empty() -> Observations {
+    Observations { became: "empty", ..Observations::default() }
 }
 
 /// Reads a file that should hold something, but is empty or only zeros. The file name of a session is used all the same.
@@ -115,17 +115,17 @@ fn blank(place: &LegacyPath, bytes: &[u8]) -> ReadFile {
     let mut reading = whole(
         match bytes.is_empty() {
             true => empty(),
-            false => Judgement::kept("zeroes", "filled with zeroes"),
+            false => Observations::kept("zeroes", "filled with zeroes"),
         },
         bytes.len() as u64,
     );
-    let judgement = &mut reading.judgement;
+    let observed = &mut reading.observed;
     let named = session::from_name(place.stem()).filter(|_| place.hint == PathHint::Sessions);
     match named {
         Some(copy) => {
-            judgement.became = "session";
-            judgement.count("sessions", 1);
-            judgement.findings.push((
+            observed.became = "session";
+            observed.count("sessions", 1);
+            observed.findings.push((
                 "blank-session",
                 crate::report::Level::Warning,
                 format!(
@@ -134,7 +134,7 @@ fn blank(place: &LegacyPath, bytes: &[u8]) -> ReadFile {
             ));
             reading.content = LegacyContent::Sessions(vec![copy], Object::default());
         }
-        None => judgement.findings.push(("blank", crate::report::Level::Warning, format!("the file is {what}"))),
+        None => observed.findings.push(("blank", crate::report::Level::Warning, format!("the file is {what}"))),
     }
     reading
 }
@@ -142,49 +142,49 @@ fn blank(place: &LegacyPath, bytes: &[u8]) -> ReadFile {
 fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> ReadFile {
     let size = bytes.len() as u64;
     let decoded = decode(bytes);
-    let mut judge = Judge::new(&decoded, pass);
-    judge.judgement.became = "orchestration log";
-    let lines = orchestration::read(&decoded, &mut judge);
-    let mut judgement = judge.finish(size);
+    let mut recorder = Recorder::new(&decoded, pass);
+    recorder.observed.became = "orchestration log";
+    let lines = orchestration::read(&decoded, &mut recorder);
+    let mut observed = recorder.finish(size);
     if !lines.bad.is_empty() {
         // They are kept instead.
-        judgement.keep = None;
+        observed.keep = None;
     }
     let part = |(number, from, to): &(usize, usize, usize)| {
         (format!("line-{number}"), bytes.get(*from..*to).unwrap_or_default().to_vec())
     };
     ReadFile {
-        judgement,
+        observed,
         content: LegacyContent::Orchestration(lines.messages),
         parts: lines.bad.iter().map(part).collect(),
         outline: None,
     }
 }
 
-fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> LegacyContent {
+fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, recorder: &mut Recorder<'_>) -> LegacyContent {
     let text = decoded.text.trim_ascii_start();
     let base = offset(&decoded.text, text);
     let mut has_repeated_names = false;
     let (content, end) = match text.as_bytes().first() {
         Some(b'{') => {
-            let outlined = match judge.pass {
+            let outlined = match recorder.pass {
                 Pass::Second(outline) => outline.and_then(|outline| outline.members(text)),
                 Pass::First => None,
             };
             let found = outlined.unwrap_or_else(|| salvage::members(text));
-            if judge.pass.is_first() {
-                judge.outline = Outline::of(text, &found);
+            if recorder.pass.is_first() {
+                recorder.outline = Outline::of(text, &found);
             }
             has_repeated_names = found.has_repeated_names;
-            read_object(place, text, base, &found, judge)
+            read_object(place, text, base, &found, recorder)
         }
         Some(b'[') => {
-            has_repeated_names = judge.pass.is_first() && salvage::has_repeated_names(text);
-            read_array(place, text, base, judge)
+            has_repeated_names = recorder.pass.is_first() && salvage::has_repeated_names(text);
+            read_array(place, text, base, recorder)
         }
         _ => {
-            judge.judgement = Judgement::kept("stray", "not JSON, whatever its name says");
-            judge.judgement.findings.push((
+            recorder.observed = Observations::kept("stray", "not JSON, whatever its name says");
+            recorder.observed.findings.push((
                 "not-json",
                 crate::report::Level::Warning,
                 "not JSON, whatever its name says".to_owned(),
@@ -196,11 +196,11 @@ fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -
         return content;
     }
     let rest = text.get(end..).unwrap_or_default();
-    if !judge.judgement.is_cut() && !rest.trim_ascii().is_empty() {
-        judge.damaged("trailing", (base + end, base + text.len()), "something follows the end of the data");
+    if !recorder.observed.is_cut() && !rest.trim_ascii().is_empty() {
+        recorder.damaged("trailing", (base + end, base + text.len()), "something follows the end of the data");
     }
     if has_repeated_names {
-        judge.judgement.damaged("repeated-name", "a member occurs twice in one object; the last one counts");
+        recorder.observed.damaged("repeated-name", "a member occurs twice in one object; the last one counts");
     }
     content
 }
@@ -210,7 +210,7 @@ fn read_object(
     text: &str,
     base: usize,
     found: &salvage::SalvagedMembers<'_>,
-    judge: &mut Judge<'_>,
+    recorder: &mut Recorder<'_>,
 ) -> (LegacyContent, usize) {
     let is_known = |name: &str| {
         let literal = |literal: &&str| Text::from_json(literal).is_some_and(|text| text == name);
@@ -224,10 +224,10 @@ fn read_object(
     };
     match place.hint {
         PathHint::Agents if is_list("agents") || found.error.is_some() => {
-            judge.judgement.became = "agents";
-            return (LegacyContent::Agents(agents::read(text, base, judge)), found.end);
+            recorder.observed.became = "agents";
+            return (LegacyContent::Agents(agents::read(text, base, recorder)), found.end);
         }
-        PathHint::Template => return read_template(place, text, found, judge),
+        PathHint::Template => return read_template(place, text, found, recorder),
         _ => {}
     }
     let promises_sessions = place.hint == PathHint::Sessions;
@@ -235,20 +235,20 @@ fn read_object(
     let looks_like_one = promises_sessions && is_known("id") && is_known("agentId");
     let is_named_so = promises_sessions && session::is_named_so(place.stem());
     if is_list("sessions") && !has_history && !looks_like_one {
-        return (read_archive(place, text, base, found, judge), found.end);
+        return (read_archive(place, text, base, found, recorder), found.end);
     }
     if has_history || looks_like_one || is_named_so {
-        judge.judgement.became = "session";
-        let copy = session::read(text, found, base, place.stem(), judge);
+        recorder.observed.became = "session";
+        let copy = session::read(text, found, base, place.stem(), recorder);
         return (LegacyContent::Sessions(vec![copy], Object::default()), found.end);
     }
     let (became, reason) = match place.name().ends_with("_checkpoint.json") {
         true => ("checkpoints", "checkpoints that are no list"),
         false => ("stray", "of no shape that the old extension wrote"),
     };
-    let keep = judge.judgement.keep.take();
-    judge.judgement = Judgement::kept(became, keep.as_deref().unwrap_or(reason));
-    judge.judgement.note("unknown-shape", reason);
+    let keep = recorder.observed.keep.take();
+    recorder.observed = Observations::kept(became, keep.as_deref().unwrap_or(reason));
+    recorder.observed.note("unknown-shape", reason);
     (LegacyContent::Nothing, found.end)
 }
 
@@ -256,13 +256,13 @@ fn read_template(
     place: &LegacyPath,
     text: &str,
     found: &salvage::SalvagedMembers<'_>,
-    judge: &mut Judge<'_>,
+    recorder: &mut Recorder<'_>,
 ) -> (LegacyContent, usize) {
     let whole = text.get(..found.end).and_then(object);
     match whole.filter(|_| found.error.is_none() && fits(found.end)) {
         Some(foreign) => {
-            judge.judgement.became = "template";
-            judge.judgement.count("templates", 1);
+            recorder.observed.became = "template";
+            recorder.observed.count("templates", 1);
             let mut content = TemplateContent::new(&foreign);
             if content.id.is_none() {
                 content.id = Some(place.stem().into());
@@ -270,8 +270,8 @@ fn read_template(
             (LegacyContent::Template(content), found.end)
         }
         None => {
-            judge.judgement = Judgement::kept("template", "a template that is damaged");
-            judge.judgement.findings.push((
+            recorder.observed = Observations::kept("template", "a template that is damaged");
+            recorder.observed.findings.push((
                 "cut",
                 crate::report::Level::Warning,
                 "a template that is damaged; the file is kept".to_owned(),
@@ -287,9 +287,9 @@ fn read_archive(
     text: &str,
     base: usize,
     found: &salvage::SalvagedMembers<'_>,
-    judge: &mut Judge<'_>,
+    recorder: &mut Recorder<'_>,
 ) -> LegacyContent {
-    judge.judgement.became = "archive";
+    recorder.observed.became = "archive";
     let (mut around, mut list) = (Object::default(), None);
     for (name, value) in &found.whole {
         let name = Text::from_json(name).unwrap_or_default();
@@ -300,17 +300,17 @@ fn read_archive(
     }
     let mut copies = Vec::new();
     if let Some(list) = list {
-        copies = read_sessions(place, list, base + offset(text, list), judge);
+        copies = read_sessions(place, list, base + offset(text, list), recorder);
     }
     if let Some(error) = &found.error {
         let mut tail = found.end;
         if let Some((r#""sessions""#, rest)) = found.damaged {
-            copies = read_sessions(place, rest, base + offset(text, rest), judge);
+            copies = read_sessions(place, rest, base + offset(text, rest), recorder);
             tail = offset(text, rest) + salvage::items(rest).end;
         }
         // If a session is truncated, the session's reader reports what became nothing.
-        if !judge.judgement.is_cut() {
-            judge.damaged(
+        if !recorder.observed.is_cut() {
+            recorder.damaged(
                 "cut",
                 (base + tail, base + text.len()),
                 &format!("the archive is damaged: {}", error.reason),
@@ -321,7 +321,7 @@ fn read_archive(
 }
 
 /// Reads the sessions of a list, even if it is truncated.
-fn read_sessions(place: &LegacyPath, list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<SessionCopy> {
+fn read_sessions(place: &LegacyPath, list: &str, base: usize, recorder: &mut Recorder<'_>) -> Vec<SessionCopy> {
     let items = salvage::items(list);
     let mut copies = Vec::new();
     for raw in items.whole.iter().copied().chain(items.damaged) {
@@ -333,23 +333,23 @@ fn read_sessions(place: &LegacyPath, list: &str, base: usize, judge: &mut Judge<
             };
             if place.is_outside() && session::is_invented(raw) {
                 let why = "a session without an id, which the extension made of a list of checkpoints";
-                judge.unused(at, at + raw.len(), why);
-                judge.judgement.keep.get_or_insert_with(|| why.to_owned());
+                recorder.unused(at, at + raw.len(), why);
+                recorder.observed.keep.get_or_insert_with(|| why.to_owned());
                 continue;
             }
-            copies.push(session::read(raw, &salvage::members(raw), at, &stem, judge));
+            copies.push(session::read(raw, &salvage::members(raw), at, &stem, recorder));
         } else {
-            judge.damaged("not-an-object", (at, at + raw.len()), "a session is no object");
+            recorder.damaged("not-an-object", (at, at + raw.len()), "a session is no object");
         }
     }
     copies
 }
 
 /// Reads a list: checkpoints, or sessions without their wrapper.
-fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>) -> (LegacyContent, usize) {
+fn read_array(place: &LegacyPath, text: &str, base: usize, recorder: &mut Recorder<'_>) -> (LegacyContent, usize) {
     if place.hint == PathHint::Agents {
-        judge.judgement.became = "agents";
-        let agents = agents::read_list(text, base, judge);
+        recorder.observed.became = "agents";
+        let agents = agents::read_list(text, base, recorder);
         return (LegacyContent::Agents(agents), salvage::items(text).end);
     }
     let found = salvage::items(text);
@@ -360,10 +360,10 @@ fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>
     let is_place = place.hint == PathHint::Sessions;
     let is_empty_state = place.is_outside() && found.error.is_none() && found.whole.is_empty();
     if is_place && (is_empty_state || has(&["conversationHistory", "agentId"])) {
-        judge.judgement.became = "sessions";
-        let copies = read_sessions(place, text, base, judge);
-        if let Some(error) = found.error.as_ref().filter(|_| !judge.judgement.is_cut()) {
-            judge.damaged(
+        recorder.observed.became = "sessions";
+        let copies = read_sessions(place, text, base, recorder);
+        if let Some(error) = found.error.as_ref().filter(|_| !recorder.observed.is_cut()) {
+            recorder.damaged(
                 "cut",
                 (base + found.end, base + text.len()),
                 &format!("the list is damaged: {}", error.reason),
@@ -372,10 +372,10 @@ fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>
         return (LegacyContent::Sessions(copies, Object::default()), found.end);
     }
     if is_place && (place.agent().is_some() || has(&["user", "agent"])) {
-        return (read_checkpoints(place, text, base, &found, judge), found.end);
+        return (read_checkpoints(place, text, base, &found, recorder), found.end);
     }
-    judge.judgement = Judgement::kept("stray", "a list of nothing that the old extension wrote");
-    judge.judgement.note("unknown-shape", "a list of nothing that the old extension wrote");
+    recorder.observed = Observations::kept("stray", "a list of nothing that the old extension wrote");
+    recorder.observed.note("unknown-shape", "a list of nothing that the old extension wrote");
     (LegacyContent::Nothing, found.end)
 }
 
@@ -384,20 +384,24 @@ fn read_checkpoints(
     text: &str,
     base: usize,
     found: &salvage::SalvagedItems<'_>,
-    judge: &mut Judge<'_>,
+    recorder: &mut Recorder<'_>,
 ) -> LegacyContent {
-    judge.judgement.became = "checkpoints";
+    recorder.observed.became = "checkpoints";
     let mut items = ItemBuffer::new(Same::Whole, Timestamp::default(), text.len());
     for raw in &found.whole {
         if items.read(raw).is_err() {
             let from = base + offset(text, raw);
-            judge.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object, or too large");
+            recorder.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object, or too large");
         }
     }
     if let Some(error) = &found.error {
-        judge.damaged("cut", (base + found.end, base + text.len()), &format!("the list is damaged: {}", error.reason));
+        recorder.damaged(
+            "cut",
+            (base + found.end, base + text.len()),
+            &format!("the list is damaged: {}", error.reason),
+        );
     }
     let items = items.finish();
-    judge.judgement.count("checkpoints", items.len());
+    recorder.observed.count("checkpoints", items.len());
     LegacyContent::Checkpoints(place.agent().map(str::to_owned), items)
 }

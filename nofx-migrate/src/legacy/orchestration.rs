@@ -5,7 +5,7 @@ use nofx_core::json::Object;
 
 use super::decode::Decoded;
 use super::item::{Item, ItemBuffer, Same, fits, is_text, object};
-use super::judge::Judge;
+use super::observations::Recorder;
 use super::salvage;
 
 /// The most lines of a file that are kept separately; a file with more is kept whole.
@@ -20,7 +20,7 @@ pub(crate) struct OrchestrationFile {
 }
 
 /// Reads the lines of a file.
-pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> OrchestrationFile {
+pub(crate) fn read(decoded: &Decoded<'_>, recorder: &mut Recorder<'_>) -> OrchestrationFile {
     let mut lines = OrchestrationFile::default();
     let (mut from, mut messages) = (0, ItemBuffer::new(Same::Whole, Timestamp::default(), decoded.text.len()));
     for (number, with_end) in decoded.text.split_inclusive('\n').enumerate() {
@@ -43,20 +43,20 @@ pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Orchestratio
             lines.bad.push((number + 1, place.0, place.1));
             if lines.bad.len() <= MAX_BAD_LINES {
                 let what = format!("line {} is not exactly one message; {found} found in it", number + 1);
-                judge.judgement.findings.push(("bad-line", crate::report::Level::Warning, what));
+                recorder.observed.findings.push(("bad-line", crate::report::Level::Warning, what));
             }
         }
         if found == 0 {
-            judge.unused(start, start + line.len(), "not a message");
+            recorder.unused(start, start + line.len(), "not a message");
         }
     }
     if lines.bad.len() > MAX_BAD_LINES {
         let what = format!("{} lines are not exactly one message; the whole file is kept", lines.bad.len());
-        judge.judgement.damaged("bad-line", what);
+        recorder.observed.damaged("bad-line", what);
         lines.bad.clear();
     }
     lines.messages = messages.finish();
-    judge.judgement.count("orchestration messages", lines.messages.len());
+    recorder.observed.count("orchestration messages", lines.messages.len());
     lines
 }
 

@@ -5,7 +5,7 @@ use nofx_core::entity::{SessionId, own};
 use nofx_core::json::{Object, Text, compact, quote};
 
 use super::item::{Item, ItemBuffer, Same, Unfit, fits, object, time};
-use super::judge::Judge;
+use super::observations::Recorder;
 use super::salvage::{self, SalvagedMembers, offset};
 use super::template::{self, TemplateContent};
 
@@ -94,7 +94,7 @@ pub(crate) fn read(
     found: &SalvagedMembers<'_>,
     base: usize,
     stem: &str,
-    judge: &mut Judge<'_>,
+    recorder: &mut Recorder<'_>,
 ) -> SessionCopy {
     let mut header = Object::default();
     let (mut history, mut completed, mut current) = (None, None, None);
@@ -117,16 +117,16 @@ pub(crate) fn read(
             Some("completedTasks") => (completed, tail) = (Some(partial.whole), partly),
             _ => {}
         }
-        judge.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
+        recorder.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
     } else if let Some(error) = &found.error {
-        judge.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
+        recorder.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
     }
 
     let mut header = own(&header);
     let whole = found.error.is_none();
     let id = header.read::<SessionId>("id").unwrap_or_else(|| {
         if header.get("id").is_some() {
-            judge.judgement.damaged("odd-id", "the id of a session is no text; the name of the file is used");
+            recorder.observed.damaged("odd-id", "the id of a session is no text; the name of the file is used");
         }
         header.set("id", quote(stem));
         stem.into()
@@ -134,22 +134,22 @@ pub(crate) fn read(
     let named = if whole { None } else { read_name(stem) };
     let template = template::take(&mut header);
     forget_prompt(&mut header, template.as_ref());
-    shorten(&mut header, judge);
+    shorten(&mut header, recorder);
 
     let created = header.get("createdAt").and_then(time).or(named.as_ref().map(|named| named.created));
     let created = created.unwrap_or_default();
     let (mut messages, mut counted) = (ItemBuffer::new(Same::Message, created, text.len()), 0);
     for raw in history.unwrap_or_default() {
-        if judge.pass.is_first() && raw.starts_with('{') && fits(raw.len()) {
+        if recorder.pass.is_first() && raw.starts_with('{') && fits(raw.len()) {
             counted += 1;
             continue;
         }
         match messages.read(raw) {
             Ok(()) => {}
             Err(Unfit::TooLarge) => {
-                unfit(text, base, raw, ("too-large", "a message is larger than a store takes"), judge);
+                unfit(text, base, raw, ("too-large", "a message is larger than a store takes"), recorder);
             }
-            Err(Unfit::NotAnObject) => unfit(text, base, raw, ("not-an-object", "a message is no object"), judge),
+            Err(Unfit::NotAnObject) => unfit(text, base, raw, ("not-an-object", "a message is no object"), recorder),
         }
     }
     let messages = messages.finish();
@@ -167,15 +167,15 @@ pub(crate) fn read(
                 let item = Item::owned(owned, Same::Task, &["completedAt", "assignedAt"], created);
                 match item.fits() {
                     true => tasks.push(item),
-                    false => unfit(text, base, raw, ("too-large", "a task is larger than a store takes"), judge),
+                    false => unfit(text, base, raw, ("too-large", "a task is larger than a store takes"), recorder),
                 }
             }
-            None => unfit(text, base, raw, ("not-an-object", "a task is no object"), judge),
+            None => unfit(text, base, raw, ("not-an-object", "a task is no object"), recorder),
         }
     }
-    judge.judgement.count("sessions", 1);
-    judge.judgement.count("messages", counted + messages.len());
-    judge.judgement.count("tasks", tasks.len());
+    recorder.observed.count("sessions", 1);
+    recorder.observed.count("messages", counted + messages.len());
+    recorder.observed.count("tasks", tasks.len());
     SessionCopy {
         last_active: header.get("lastActiveAt").and_then(time),
         archived: header.read::<Text>("status").is_some_and(|status| status == "archived"),
@@ -189,18 +189,18 @@ pub(crate) fn read(
     }
 }
 
-fn unfit(text: &str, base: usize, raw: &str, (code, what): (&'static str, &str), judge: &mut Judge<'_>) {
+fn unfit(text: &str, base: usize, raw: &str, (code, what): (&'static str, &str), recorder: &mut Recorder<'_>) {
     let from = base + offset(text, raw);
-    judge.damaged(code, (from, from + raw.len()), what);
+    recorder.damaged(code, (from, from + raw.len()), what);
 }
 
 /// Removes the members that make a header larger than a store accepts.
-fn shorten(header: &mut Object, judge: &mut Judge<'_>) {
+fn shorten(header: &mut Object, recorder: &mut Recorder<'_>) {
     while !fits(header.to_json().len()) {
         let longest = header.iter().filter(|(name, _)| *name != "id").max_by_key(|(_, value)| value.len());
         let Some(name) = longest.and_then(|(name, _)| name.as_str().map(str::to_owned)) else { return };
         let what = format!("member `{}` of a session is larger than a store takes", name.escape_debug());
-        judge.judgement.damaged("too-large", what);
+        recorder.observed.damaged("too-large", what);
         header.remove(&name);
     }
 }
@@ -221,13 +221,13 @@ mod tests {
     use crate::legacy::Pass;
     use crate::legacy::decode::decode;
 
-    fn read_text(text: &str) -> (SessionCopy, crate::legacy::Judgement) {
+    fn read_text(text: &str) -> (SessionCopy, crate::legacy::Observations) {
         let decoded = decode(text.as_bytes());
         let found = salvage::members(&decoded.text);
         let read = |pass| {
-            let mut judge = Judge::new(&decoded, pass);
-            let copy = read(&decoded.text, &found, 0, "session-a-1757341292345", &mut judge);
-            (copy, judge.finish(text.len() as u64))
+            let mut recorder = Recorder::new(&decoded, pass);
+            let copy = read(&decoded.text, &found, 0, "session-a-1757341292345", &mut recorder);
+            (copy, recorder.finish(text.len() as u64))
         };
         let (first, second) = (read(Pass::First), read(Pass::Second(None)));
         assert_eq!((&first.0.id, &first.0.header, &first.1), (&second.0.id, &second.0.header, &second.1));
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_session_becomes_its_parts_and_nothing_is_left_over() {
-        let (copy, judgement) = read_text(WHOLE);
+        let (copy, observed) = read_text(WHOLE);
         let template = copy.template.unwrap();
         assert_eq!(
             copy.header.to_json(),
@@ -254,16 +254,16 @@ mod tests {
         assert_eq!(copy.messages[1].at, copy.messages[0].at);
         let tasks: Vec<_> = copy.tasks.iter().map(|task| task.body.as_str()).collect();
         assert_eq!(tasks, [r#"{"id":"t1","$slot":"completed"}"#, r#"{"id":"t2","$slot":"current"}"#]);
-        assert!(judgement.keep.is_none() && judgement.unused.is_empty());
+        assert!(observed.keep.is_none() && observed.unused.is_empty());
     }
 
     #[test]
     fn every_prefix_gives_what_is_whole_in_it() {
         for cut in 1..WHOLE.len() {
-            let (copy, judgement) = read_text(WHOLE.get(..cut).unwrap());
+            let (copy, observed) = read_text(WHOLE.get(..cut).unwrap());
             assert!(!copy.whole);
-            assert!(judgement.keep.is_some(), "{cut}");
-            let left = judgement.unused.last().map_or(cut as u64, |unused| unused.to);
+            assert!(observed.keep.is_some(), "{cut}");
+            let left = observed.unused.last().map_or(cut as u64, |unused| unused.to);
             assert_eq!(left, cut as u64, "{cut}");
             let ends = [r#"000Z"}"#, r#""two"}"#].map(|end| WHOLE.find(end).unwrap() + end.len());
             let whole_messages = ends.iter().filter(|end| cut >= **end);
@@ -282,12 +282,12 @@ mod tests {
 
     #[test]
     fn odd_members_stay_where_they_are() {
-        let (copy, judgement) =
+        let (copy, observed) =
             read_text(r#"{"id":7,"conversationHistory":null,"completedTasks":[1],"currentTask":null,"template":"t"}"#);
         assert_eq!(
             copy.header.to_json(),
             r#"{"id":"session-a-1757341292345","conversationHistory":null,"currentTask":null,"template":"t"}"#
         );
-        assert_eq!(judgement.findings.len(), 2);
+        assert_eq!(observed.findings.len(), 2);
     }
 }

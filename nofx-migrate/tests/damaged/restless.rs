@@ -10,8 +10,8 @@ use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{Level, MigrationProgress, NoProgress, Options, Report, full_digest, migrate};
 use nofx_testkit::legacy::{FileChange, LegacyWorkspace, Restless, Truth, Truths};
 
+use crate::damaged::differences::{differences, differences_in_store};
 use crate::damaged::found::Found;
-use crate::damaged::judge::{differences, differences_in_store};
 use crate::{try_seeds, unaccounted, write_database};
 
 /// When a file changes: at the beginning of a phase, or after this many files of it.
@@ -120,7 +120,7 @@ async fn try_change(
     let is_unreadable =
         restless.change != FileChange::Written && !is_plain(&folder.path().join(".nofx").join(restless.path));
     let is_missing = is_unreadable && moment == ("reading", 0);
-    let mut wrong = judge_first(restless, truths, is_missing, &report, &Found::read(&store).await);
+    let mut wrong = compare_first(restless, truths, is_missing, &report, &Found::read(&store).await);
     let sizes: BTreeMap<_, _> =
         report.files.iter().map(|file| file.unwrap()).map(|file| (file.path, file.size)).collect();
     wrong.extend(unaccounted(&report, &sizes));
@@ -138,7 +138,13 @@ fn is_plain(path: &Path) -> bool {
 }
 
 /// Returns what is wrong after the import during which the file changed; `is_missing` if it could not be read at all.
-fn judge_first(restless: &Restless, truths: &Truths, is_missing: bool, report: &Report, found: &Found) -> Vec<String> {
+fn compare_first(
+    restless: &Restless,
+    truths: &Truths,
+    is_missing: bool,
+    report: &Report,
+    found: &Found,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     if report.is_complete() {
         // Either state of the file is complete, but a mixture of both is not.

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_code_that_is_not_explained_is_found_and_so_is_one_that_is_gone() {
-        let code = "judge.damaged(\"cut\", (from, to), \"is cut\");\nfindings.push((\n    \"blank\",\n    Level::Note,\n));\n\
+        let code = "recorder.damaged(\"cut\", (from, to), \"is cut\");\nfindings.push((\n    \"blank\",\n    Level::Note,\n));\n\
             Kept::Later(what) => {\n    (\"older\", format!(\"{what}\"))\n}\nself.report.find(\"gone-by\", Level::Missing);";
         let page =
             "| code | means | to do |\n| --- | --- | --- |\n| `cut`, `blank` | x | y |\n| `older` | a `word` | y |\n";

@@ -1,4 +1,4 @@
-//! The judgement of a file that is read: what became of its bytes, what did not, and why.
+//! What was observed in a file that is read: what became of its bytes, what did not, and why.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ const MAX_RANGES: usize = 1000;
 
 /// The observations made while a file is read: what became of it, what did not, and why.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Judgement {
+pub(crate) struct Observations {
     /// What the file was recognised as.
     pub(crate) became: &'static str,
     /// How many entities of each kind are in it.
@@ -24,8 +24,8 @@ pub(crate) struct Judgement {
     pub(crate) findings: Vec<(&'static str, Level, String)>,
 }
 
-impl Judgement {
-    /// Judges a file that becomes no entity, as expected.
+impl Observations {
+    /// Describes a file that becomes no entity, as expected.
     pub(crate) fn kept(became: &'static str, reason: &str) -> Self {
         Self { became, keep: Some(reason.to_owned()), ..Self::default() }
     }
@@ -74,18 +74,18 @@ impl Pass<'_> {
 
 /// Records ranges of a text, which become ranges of a file.
 #[derive(Debug)]
-pub(crate) struct Judge<'a> {
+pub(crate) struct Recorder<'a> {
     pub(crate) pass: Pass<'a>,
-    pub(crate) judgement: Judgement,
+    pub(crate) observed: Observations,
     /// Only in the second pass.
     pub(crate) outline: Option<Outline>,
     decoded: &'a Decoded<'a>,
     ranges: Vec<(usize, usize, Cow<'static, str>)>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Recorder<'a> {
     pub(crate) fn new(decoded: &'a Decoded<'a>, pass: Pass<'a>) -> Self {
-        Self { pass, judgement: Judgement::default(), outline: None, decoded, ranges: Vec::new() }
+        Self { pass, observed: Observations::default(), outline: None, decoded, ranges: Vec::new() }
     }
 
     /// Notes that the text from `from` to `to` became no entity.
@@ -97,17 +97,17 @@ impl<'a> Judge<'a> {
     pub(crate) fn damaged(&mut self, code: &'static str, (from, to): (usize, usize), what: &str) {
         let place = self.decoded.place(from);
         self.unused(from, to, what);
-        self.judgement.damaged(code, format!("{what} at byte {place}"));
+        self.observed.damaged(code, format!("{what} at byte {place}"));
     }
 
     /// Finishes reading a file of `size` bytes.
-    pub(crate) fn finish(mut self, size: u64) -> Judgement {
+    pub(crate) fn finish(mut self, size: u64) -> Observations {
         for (from, to) in &self.decoded.bad {
             self.ranges.push((*from, *to, "not text".into()));
         }
         if !self.decoded.bad.is_empty() {
             let count = self.decoded.bad.len();
-            self.judgement.damaged("not-text", format!("{count} stretches of bytes are no text"));
+            self.observed.damaged("not-text", format!("{count} stretches of bytes are no text"));
         }
         self.ranges.sort();
         let mut end = 0;
@@ -116,13 +116,13 @@ impl<'a> Judge<'a> {
             if from >= to {
                 continue;
             }
-            let is_full = self.judgement.unused.len() == MAX_RANGES;
-            match self.judgement.unused.last_mut() {
+            let is_full = self.observed.unused.len() == MAX_RANGES;
+            match self.observed.unused.last_mut() {
                 Some(last) if is_full || (last.to == from && last.reason == *reason) => last.to = to,
-                _ => self.judgement.unused.push(Unused { from, to, reason: reason.into_owned() }),
+                _ => self.observed.unused.push(Unused { from, to, reason: reason.into_owned() }),
             }
             end = to;
         }
-        self.judgement
+        self.observed
     }
 }

@@ -11,22 +11,22 @@ use super::found::{Found, FoundSession, Json, json};
 
 /// Returns everything that is wrong.
 pub(crate) fn differences(truth: &Truth, found: &Found, report: &Report) -> Vec<String> {
-    let mut judge = Judge { wrong: differences_in_store(truth, found) };
-    judge.report(truth, report);
-    judge.wrong
+    let mut differences = Differences { wrong: differences_in_store(truth, found) };
+    differences.report(truth, report);
+    differences.wrong
 }
 
 /// Returns everything in the store that is wrong.
 pub(crate) fn differences_in_store(truth: &Truth, found: &Found) -> Vec<String> {
-    let mut judge = Judge { wrong: Vec::new() };
-    judge.sessions(truth, found);
-    judge.agents(truth, found);
-    judge.logs(truth, found);
-    judge.attachments(truth, found);
-    judge.wrong
+    let mut differences = Differences { wrong: Vec::new() };
+    differences.sessions(truth, found);
+    differences.agents(truth, found);
+    differences.logs(truth, found);
+    differences.attachments(truth, found);
+    differences.wrong
 }
 
-struct Judge {
+struct Differences {
     wrong: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ fn has_in_order<T: PartialEq>(list: &[T], part: &[T]) -> bool {
     part.iter().all(|wanted| rest.any(|item| item == wanted))
 }
 
-impl Judge {
+impl Differences {
     fn check(&mut self, is_right: bool, what: impl FnOnce() -> String) {
         if !is_right {
             self.wrong.push(what());
