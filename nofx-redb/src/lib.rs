@@ -60,6 +60,7 @@ mod check;
 mod chunk;
 mod codec;
 mod commit;
+mod compaction;
 mod compression;
 mod dictionary;
 mod fault;
@@ -75,7 +76,6 @@ mod pool;
 mod publish;
 mod read;
 mod readers;
-mod rebuild;
 mod repair;
 mod storage;
 mod store;
@@ -237,7 +237,7 @@ impl RedbBackend {
     /// Returns whether the store was ever [compacted](Self::compact), however much was written since. A resumed
     /// migration asks this. Also `true` if the file is too large to be rewritten.
     pub async fn was_compacted(&self) -> Result<bool> {
-        let is_large = self.open_shared()?.is_too_large_to_rebuild();
+        let is_large = self.open_shared()?.is_too_large_to_rewrite();
         self.read(move |tables| {
             tables.need(&[CHUNKS], || None)?;
             Ok(is_large || bundle::is_any(&tables.chunks)?)

@@ -8,12 +8,12 @@ use nofx_platform::{flush_folder, remove_file, replace};
 use redb::ReadableDatabase;
 
 use crate::base;
+use crate::compaction;
 use crate::compression::Effort;
 use crate::fault::{Attempt, Fault};
 use crate::file;
 use crate::opener::{FileWriter, Opener};
 use crate::options::Options;
-use crate::rebuild;
 use crate::tables::{FORMAT_WITH_JOURNAL, Meta, Tables};
 
 /// The cache for each of the two files. Both are read or written in order, so a larger cache would not help.
@@ -80,7 +80,7 @@ fn copy_and_replace(opener: &Opener, writer: &FileWriter, meta: Meta, upgrades: 
     let made = opener.make(|database, pages| {
         let from = writer.database.begin_read()?;
         let transaction = database.begin_write()?;
-        rebuild::copy_into(&from, &transaction, Effort::Quick)?;
+        compaction::copy_into(&from, &transaction, Effort::Quick)?;
         if upgrades {
             meta.upgraded().write(&transaction, pages)?;
             Tables::write(&transaction, pages)?.set_mark_of_all()?;

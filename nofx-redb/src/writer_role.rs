@@ -12,13 +12,13 @@ use nofx_journal::base::Run;
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::commit::{GroupApplied, any_remembered, apply, apply_run};
+use crate::compaction;
 use crate::compression::Effort;
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
 use crate::file::Turnstile;
 use crate::opener::FileWriter;
 use crate::pages::Pages;
-use crate::rebuild;
 use crate::store::{OpenStore, WriterTurn, lock};
 use crate::tables::{Tables, WriteTable};
 
@@ -36,7 +36,7 @@ const SLICE_BYTES: u64 = 1 << 20;
 const MAX_UNFOLDED_LOGS: usize = 1 << 13;
 
 /// A larger file is not rewritten when it is compacted.
-const MAX_REBUILD_BYTES: u64 = 256 << 20;
+const MAX_REWRITE_BYTES: u64 = 256 << 20;
 
 /// A larger file is rewritten with its chunks as they are: compressing them densely takes about a second for each
 /// megabyte of the file, ten times as long as everything else.
@@ -360,8 +360,8 @@ impl OpenStore {
         given.map_err(|fault| self.opener.error_for(fault, "compacting"))
     }
 
-    pub(crate) fn is_too_large_to_rebuild(&self) -> bool {
-        self.length().is_ok_and(|length| length > MAX_REBUILD_BYTES)
+    pub(crate) fn is_too_large_to_rewrite(&self) -> bool {
+        self.length().is_ok_and(|length| length > MAX_REWRITE_BYTES)
     }
 
     fn compact_in_turn(&self, turn: &mut WriterTurn) -> Attempt<()> {
@@ -373,12 +373,12 @@ impl OpenStore {
         turn.unfolded.clear();
         turn.freed = 0;
         let length = self.length()?;
-        if length <= MAX_REBUILD_BYTES {
+        if length <= MAX_REWRITE_BYTES {
             let effort = if length <= MAX_DENSE_BYTES { Effort::Dense } else { Effort::Quick };
-            for table in rebuild::COPIED {
-                self.in_transaction(|transaction, _| rebuild::copy(transaction, table))?;
+            for table in compaction::COPIED {
+                self.in_transaction(|transaction, _| compaction::copy(transaction, table))?;
             }
-            self.in_transaction(|transaction, _| rebuild::condense(transaction, effort))?;
+            self.in_transaction(|transaction, _| compaction::condense(transaction, effort))?;
         }
         self.shrink(self.opener.options.lock_wait)
     }
