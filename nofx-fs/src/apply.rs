@@ -63,15 +63,15 @@ pub(crate) struct ApplierRequest {
 }
 
 /// Runs the applier thread: brings the files up to date until it is stopped.
-pub(crate) fn run(writing: &Arc<StoreWriter>) {
+pub(crate) fn run(writer: &Arc<StoreWriter>) {
     let mut pause = None;
     loop {
-        let request = writing.wait_for_request(pause);
+        let request = writer.wait_for_request(pause);
         // A process that committed nothing leaves the files to the others.
-        if request.stop && !writing.has_committed() {
+        if request.stop && !writer.has_committed() {
             return;
         }
-        pause = match writing.apply() {
+        pause = match writer.apply() {
             Ok(_) => None,
             // Trying constantly does not help what is kept back.
             Err(_) => Some(pause.map_or(RETRY, |before: Duration| MAX_RETRY.min(before * 2))),

@@ -43,8 +43,8 @@ pub enum Severity {
 impl OpenFolder {
     /// Reads everything, and lists the problems. Changes nothing, and waits for no other process.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
-        let kept_back = self.written().map(|writing| {
-            let applied = writing.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept_back = self.opened_writer().map(|writer| {
+            let applied = writer.applying.lock().unwrap_or_else(PoisonError::into_inner);
             applied.kept_back().map(|(path, error)| (path, error.chain())).collect()
         });
         let kept_back = kept_back.map_or_else(|| self.blocked(), Ok)?;

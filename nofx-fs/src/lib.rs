@@ -200,7 +200,7 @@ impl PersistenceBackend for FsBackend {
         self.waiting.close();
         blocking(move || {
             // Waits for a commit in progress. The last handle also waits for the files if something was committed.
-            shared.written().into_iter().for_each(|writing| drop(writing.turn()));
+            shared.opened_writer().into_iter().for_each(|writer| drop(writer.turn()));
             registry::let_go(shared);
             Ok(())
         })

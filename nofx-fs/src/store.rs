@@ -20,13 +20,13 @@ use crate::writer::StoreWriter;
 pub(crate) struct OpenFolder {
     reading: Arc<StoreReader>,
     layer: Arc<dyn Layer>,
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<Writing>>,
 }
 
-/// A store that is written, and the thread that brings its files up to date.
+/// The writing part of a store, and the thread that brings its files up to date.
 #[derive(Debug)]
-struct Writer {
-    writing: Arc<StoreWriter>,
+struct Writing {
+    writer: Arc<StoreWriter>,
     applier: Option<JoinHandle<()>>,
 }
 
@@ -46,36 +46,36 @@ impl OpenFolder {
         Ok(Self { reading, layer, writer: Mutex::default() })
     }
 
-    /// Returns the writing side, if it was needed before.
-    pub(crate) fn written(&self) -> Option<Arc<StoreWriter>> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.as_ref().map(|writer| writer.writing.clone())
+    /// Returns the writing part, if it was needed before.
+    pub(crate) fn opened_writer(&self) -> Option<Arc<StoreWriter>> {
+        let slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().map(|writing| writing.writer.clone())
     }
 
-    /// Returns the writing side.
-    pub(crate) fn writing(&self) -> Result<Arc<StoreWriter>> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = &*writer {
-            return Ok(writer.writing.clone());
+    /// Returns the writing part.
+    pub(crate) fn writer(&self) -> Result<Arc<StoreWriter>> {
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writing) = &*slot {
+            return Ok(writing.writer.clone());
         }
-        let writing = Arc::new(StoreWriter::open(self.reading.clone(), self.layer.clone())?);
+        let writer = Arc::new(StoreWriter::open(self.reading.clone(), self.layer.clone())?);
         let mut applier = None;
         if self.options.applies {
             if self.state().is_dirty() {
-                writing.ask(ApplierRequest { dirty: true, ..ApplierRequest::default() });
+                writer.ask(ApplierRequest { dirty: true, ..ApplierRequest::default() });
             }
-            let working = writing.clone();
+            let applying = writer.clone();
             // Without the thread the store still works, and its files follow when it is opened again.
-            applier = thread::Builder::new().name("nofx-fs-apply".to_owned()).spawn(move || apply::run(&working)).ok();
+            applier = thread::Builder::new().name("nofx-fs-apply".to_owned()).spawn(move || apply::run(&applying)).ok();
         }
-        *writer = Some(Writer { writing: writing.clone(), applier });
-        Ok(writing)
+        *slot = Some(Writing { writer: writer.clone(), applier });
+        Ok(writer)
     }
 
     /// Commits a group. Blocks until the disk has answered, and while another thread or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.refuse(&group)?;
-        if group.is_empty() { Ok(Vec::new()) } else { self.writing()?.commit(group) }
+        if group.is_empty() { Ok(Vec::new()) } else { self.writer()?.commit(group) }
     }
 
     /// Commits a group unless another thread or process is committing; otherwise returns it. Blocks until the disk has
@@ -87,8 +87,8 @@ impl OpenFolder {
         if group.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        match self.writing() {
-            Ok(writing) => writing.try_commit(group),
+        match self.writer() {
+            Ok(writer) => writer.try_commit(group),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -103,21 +103,21 @@ impl OpenFolder {
 
     /// Repairs what can be repaired, and returns what was done.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
-        self.writing()?.repair(gives_up)
+        self.writer()?.repair(gives_up)
     }
 
     /// Brings the files up to date. `false` if another process is doing so.
     #[cfg(test)]
     pub(crate) fn apply(&self) -> Result<bool> {
-        if self.read_only.is_some() { Ok(true) } else { self.writing()?.apply() }
+        if self.read_only.is_some() { Ok(true) } else { self.writer()?.apply() }
     }
 }
 
 impl Drop for OpenFolder {
     fn drop(&mut self) {
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Writer { writing, applier }) = writer else { return };
-        writing.ask(ApplierRequest { stop: true, ..ApplierRequest::default() });
+        let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writing { writer, applier }) = writing else { return };
+        writer.ask(ApplierRequest { stop: true, ..ApplierRequest::default() });
         if let Some(applier) = applier {
             // What it could not apply is in the journal.
             _ = applier.join();

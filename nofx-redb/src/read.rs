@@ -200,7 +200,7 @@ impl<'t> HeadRows<'t> {
 
 /// Fills a page from `next`, and checks whether there is more. A damaged item counts as more.
 fn fill<T>(limit: usize, trust: &Trust, mut next: impl FnMut() -> Attempt<Option<(T, usize)>>) -> Attempt<Page<T>> {
-    let mut page = Filling::new(limit);
+    let mut page = PageBuilder::new(limit);
     while page.has_room() {
         let Some((item, bytes)) = next()? else { return Ok(page.finish()) };
         page.add(item, bytes);
@@ -290,7 +290,7 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
 pub(crate) fn entries<T: TableRows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<Page<LogEntry>> {
     tables.need(&[LOGS], || Some(format!("log {}", query.log)))?;
     let head = of_pages(tables, &query.log, head(&tables.logs, &query.log))?;
-    let mut page = Filling::new(query.limit);
+    let mut page = PageBuilder::new(query.limit);
     let mut entries = EntryRows::new(query.log.clone(), head, query.range.clone(), query.direction);
     while page.has_room()
         && let Some(entry) = entries.next(tables)?
@@ -376,14 +376,14 @@ fn of_pages<T: TableRows, R>(tables: &Tables<T>, log: &LogKey, read: Attempt<R>)
 }
 
 /// A page that is being filled.
-struct Filling<T> {
+struct PageBuilder<T> {
     items: Vec<T>,
     bytes: usize,
     limit: usize,
     more: bool,
 }
 
-impl<T> Filling<T> {
+impl<T> PageBuilder<T> {
     fn new(limit: usize) -> Self {
         Self { items: Vec::new(), bytes: 0, limit, more: false }
     }

@@ -172,7 +172,7 @@ fn a_check_and_a_commit_never_wait_for_each_other_in_a_circle() {
         let store = other.clone();
         let commits = move || store.commit(vec![batch().append(history("s1"), entries(1))]);
         let commits = std::thread::spawn(commits);
-        while other.writing().unwrap().committing.try_lock().is_ok() && !commits.is_finished() {
+        while other.writer().unwrap().committing.try_lock().is_ok() && !commits.is_finished() {
             std::thread::yield_now();
         }
         *thread.lock().unwrap() = Some(commits);
@@ -212,7 +212,7 @@ fn a_full_disk_leaves_no_segments_behind() {
 fn opening_and_reading_wait_for_no_writer() {
     let sim = Sim::default();
     let writer = filled(&sim);
-    let shared_files = writer.writing().unwrap().shared_files().unwrap();
+    let shared_files = writer.writer().unwrap().shared_files().unwrap();
     let _held = shared_files.lock().try_acquire().unwrap().unwrap();
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

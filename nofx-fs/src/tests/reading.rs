@@ -90,7 +90,7 @@ fn where_starts_have_no_name_a_tip_is_believed_while_somebody_commits() {
     drop(filled(&sim));
     orphan(&sim);
     let writer = open(&sim);
-    let shared_files = writer.writing().unwrap().shared_files().unwrap();
+    let shared_files = writer.writer().unwrap().shared_files().unwrap();
     let held = shared_files.lock().try_acquire().unwrap();
     assert_eq!(length(&open(&sim)), 20);
     drop(held);
@@ -163,7 +163,7 @@ fn a_check_waits_for_no_process_that_is_held_up() {
     let sim = Sim::default();
     let writer = filled(&sim);
     add(&writer);
-    let shared_files = writer.writing().unwrap().shared_files().unwrap();
+    let shared_files = writer.writer().unwrap().shared_files().unwrap();
     let _held = [shared_files.lock(), shared_files.apply_lock()].map(|lock| lock.try_acquire().unwrap().unwrap());
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -16,7 +16,7 @@ use super::room::Room;
 use crate::digest::{Hash, Print, Printing, Running, print, sha256};
 use crate::error::MigrateError;
 use crate::legacy::{
-    self, Item, LegacyContent, LegacyPath, Observations, Outline, Pass, PathHint, ReadFile, TemplateContent,
+    self, Item, LegacyContent, LegacyPath, Observations, Outline, Pass, PathHint, Reading, TemplateContent,
 };
 use crate::report::{FileState, Level, Unused};
 use crate::tree::SourceFile;
@@ -82,7 +82,7 @@ pub(crate) fn examine(
 }
 
 /// Reads a file that becomes no entity, a piece at a time.
-fn digested(source: &SourceFile, place: &LegacyPath) -> io::Result<(u64, (Hash, Print), ReadFile)> {
+fn digested(source: &SourceFile, place: &LegacyPath) -> io::Result<(u64, (Hash, Print), Reading)> {
     let mut digests = (Running::default(), Printing::default());
     let size = pieces(source, |piece| {
         digests.0.add(piece);
@@ -99,7 +99,7 @@ fn examined(
     place: &LegacyPath,
     size: u64,
     (sha256, print): (Hash, Print),
-    reading: ReadFile,
+    reading: Reading,
     outlines: &Room,
 ) -> Examined {
     let rank = place.rank();

@@ -18,7 +18,7 @@ use super::names::NameNumbers;
 use super::temp_database::{PAGE_ROWS, TempDatabase, paged};
 use crate::digest::{Hash, Print, Printing, hex, print};
 use crate::error::MigrateError;
-use crate::legacy::{self, LegacyPath, Outline, Pass, ReadFile};
+use crate::legacy::{self, LegacyPath, Outline, Pass, Reading};
 use crate::report::{FileReport, FileState, Unused};
 use crate::tree::{Origin, SourceFile};
 
@@ -44,7 +44,7 @@ pub(crate) struct Index {
     /// Each with the room that it takes.
     outlines: Mutex<HashMap<usize, (Outline, OwnedSemaphorePermit)>>,
     // Files of many sessions, which are needed once for each of them.
-    kept: Mutex<Vec<(usize, Arc<ReadFile>)>>,
+    kept: Mutex<Vec<(usize, Arc<Reading>)>>,
 }
 
 /// A file that was read once.
@@ -381,7 +381,7 @@ impl Index {
     }
 
     /// Reads a file again, and returns whether it is unchanged.
-    pub(crate) fn read(&self, file: &Indexed) -> io::Result<(Arc<ReadFile>, bool)> {
+    pub(crate) fn read(&self, file: &Indexed) -> io::Result<(Arc<Reading>, bool)> {
         if let Some((_, reading)) = lock(&self.kept).iter().find(|(kept, _)| *kept == file.at) {
             return Ok((reading.clone(), true));
         }

@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 
 use crate::digest::sha256;
 use crate::error::MigrateError;
-use crate::legacy::ReadFile;
+use crate::legacy::Reading;
 use crate::options::{MigrationProgress, Options};
 use crate::report::{FileReports, FileState, Level, Report};
 use crate::source::LegacySource;
@@ -579,7 +579,7 @@ async fn bytes_of(index: &Arc<Index>, file: &Indexed, reason: Option<String>) ->
     all
 }
 
-fn parts_of(source: &SourceFile, reading: &ReadFile) -> Vec<KeptBytes> {
+fn parts_of(source: &SourceFile, reading: &Reading) -> Vec<KeptBytes> {
     let part = |(name, bytes): &(String, Vec<u8>)| KeptBytes {
         path: keep::suffixed(&source.path, name),
         size: bytes.len() as u64,

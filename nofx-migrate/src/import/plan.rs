@@ -13,7 +13,7 @@ use nofx_core::{Body, LogKey, RecordKey, Timestamp};
 
 use super::index::{Index, Indexed, body};
 use super::merge::merge;
-use crate::legacy::{AgentEntry, Item, LegacyContent, ReadFile, Same, SessionCopy, TemplateContent, complete_by_name};
+use crate::legacy::{AgentEntry, Item, LegacyContent, Reading, Same, SessionCopy, TemplateContent, complete_by_name};
 
 /// A thing that is merged from one or several files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
 
 /// Returns the lists of several files, in order of precedence.
 fn lists(
-    readings: &[(&Indexed, Arc<ReadFile>)],
+    readings: &[(&Indexed, Arc<Reading>)],
     take: impl Fn(&LegacyContent) -> Option<Vec<Item>>,
 ) -> Vec<(usize, Vec<Item>)> {
     let mut lists: Vec<_> =
@@ -170,7 +170,7 @@ impl Plan {
     }
 }
 
-fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<ReadFile>)]) {
+fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<Reading>)]) {
     let mut lists: Vec<_> = readings
         .iter()
         .filter_map(|(file, reading)| match &reading.content {
@@ -215,7 +215,7 @@ fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<ReadFile>)]) {
     }
 }
 
-fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<ReadFile>)>) {
+fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<Reading>)>) {
     let mut copies: Vec<(&Indexed, SessionCopy)> = Vec::new();
     for (file, reading) in readings {
         let of_id = |copy: &&SessionCopy| copy.id == *id;

@@ -33,9 +33,9 @@ use item::{ItemBuffer, fits, object};
 use observations::Recorder;
 use salvage::offset;
 
-/// A file that was read.
+/// What reading a file found.
 #[derive(Debug)]
-pub(crate) struct ReadFile {
+pub(crate) struct Reading {
     pub(crate) observed: Observations,
     pub(crate) content: LegacyContent,
     /// Parts of the file that are kept unchanged: the name of each, and its bytes.
@@ -64,7 +64,7 @@ pub(crate) enum LegacyContent {
 }
 
 /// Reads a file.
-pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile {
+pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> Reading {
     let size = bytes.len() as u64;
     if let PathHint::Kept(became, reason) = place.hint {
         // `examine` passes a single byte for a file of any size, so only emptiness may be tested here.
@@ -92,17 +92,17 @@ pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile
     let observed = recorder.finish(size);
     match content {
         LegacyContent::Nothing => whole(observed, size),
-        content => ReadFile { observed, content, parts: Vec::new(), outline },
+        content => Reading { observed, content, parts: Vec::new(), outline },
     }
 }
 
 /// Completes the reading of a file that became no entity, not even in part.
-fn whole(mut observed: Observations, size: u64) -> ReadFile {
+fn whole(mut observed: Observations, size: u64) -> Reading {
     let reason = observed.keep.clone().unwrap_or_else(|| observed.became.to_owned());
     if size > 0 && observed.keep.is_some() {
         observed.unused = vec![crate::report::Unused { from: 0, to: size, reason }];
     }
-    ReadFile { observed, content: LegacyContent::Nothing, parts: Vec::new(), outline: None }
+    Reading { observed, content: LegacyContent::Nothing, parts: Vec::new(), outline: None }
 }
 
 fn empty() -> Observations {
@@ -110,7 +110,7 @@ fn empty() -> Observations {
 }
 
 /// Reads a file that should hold something, but is empty or only zeros. The file name of a session is used all the same.
-fn blank(place: &LegacyPath, bytes: &[u8]) -> ReadFile {
+fn blank(place: &LegacyPath, bytes: &[u8]) -> Reading {
     let what = if bytes.is_empty() { "empty" } else { "filled with zeroes" };
     let mut reading = whole(
         match bytes.is_empty() {
@@ -139,7 +139,7 @@ fn blank(place: &LegacyPath, bytes: &[u8]) -> ReadFile {
     reading
 }
 
-fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> ReadFile {
+fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> Reading {
     let size = bytes.len() as u64;
     let decoded = decode(bytes);
     let mut recorder = Recorder::new(&decoded, pass);
@@ -153,7 +153,7 @@ fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> ReadFile {
     let part = |(number, from, to): &(usize, usize, usize)| {
         (format!("line-{number}"), bytes.get(*from..*to).unwrap_or_default().to_vec())
     };
-    ReadFile {
+    Reading {
         observed,
         content: LegacyContent::Orchestration(lines.messages),
         parts: lines.bad.iter().map(part).collect(),
