@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use nofx_core::{Deadline, Error, LogState, Result};
 use nofx_journal::fault::During;
-use nofx_journal::files::{Files, Layer};
+use nofx_journal::files::{Files, WritableFiles};
 use nofx_journal::lock::Lock;
 use nofx_journal::shared_files::SharedFiles;
 use nofx_journal::{feed, quarantine};
@@ -146,7 +146,7 @@ impl StoreWriter {
         };
         // Do not overwrite what another copy of the store has written.
         self.refuse_replaced()?;
-        applied.find(&*self.layer, base)?;
+        applied.find(&*self.writable, base)?;
         let renews = applied.renews_index || applied.catalog.is_none_or(|extent| extent.is_worn());
         let (work, everything) = {
             let state = self.state();
@@ -179,7 +179,7 @@ impl StoreWriter {
     }
 
     fn write_files(&self, work: &Unapplied, everything: Option<Snapshot>, applied: &mut AppliedEnds) -> Result<()> {
-        let layer = &*self.layer;
+        let writable = &*self.writable;
         let mut names = NameChanges::default();
         let mut kept_back = HashMap::new();
         let at_once = self.options.at_once;
@@ -197,13 +197,13 @@ impl StoreWriter {
             }
         }
         // All files are flushed before the first is renamed: a flush waits for the renames before it.
-        let prepared = side_by_side(at_once, &documents, |(key, slot, _)| prepare_record(layer, key, *slot));
+        let prepared = side_by_side(at_once, &documents, |(key, slot, _)| prepare_record(writable, key, *slot));
         for ((key, _, thing), prepared) in documents.into_iter().zip(prepared) {
-            let done = prepared.and_then(|prepared| prepared.put(layer, key, &mut names));
+            let done = prepared.and_then(|prepared| prepared.put(writable, key, &mut names));
             kept_back.extend(done.err().map(|error| (thing, error)));
         }
         let written = side_by_side(at_once, &work.logs, |(log, slot, frame)| {
-            applied.lacks(&FileItem::Log(log.clone()), *frame).then(|| write_log(layer, log, slot))
+            applied.lacks(&FileItem::Log(log.clone()), *frame).then(|| write_log(writable, log, slot))
         });
         let mut logs = Vec::with_capacity(work.logs.len());
         for ((log, slot, frame), written) in work.logs.iter().zip(written) {
@@ -227,10 +227,10 @@ impl StoreWriter {
             names.changed(&Path::new(layout::FEED).join("new"));
         }
         if has_new_line || everything.is_some() {
-            applied.write_index(layer, &lines, everything.as_ref(), &mut names)?;
+            applied.write_index(writable, &lines, everything.as_ref(), &mut names)?;
         }
-        names.flush(layer, at_once)?;
-        kept_back.extend(names.remove(layer, at_once)?);
+        names.flush(writable, at_once)?;
+        kept_back.extend(names.remove(writable, at_once)?);
         (applied.written, applied.kept_back) = (work.until.frame, kept_back);
         if let Some((_, error)) = applied.kept_back.iter().next() {
             return Err(error.clone());
@@ -248,13 +248,13 @@ impl StoreWriter {
             (Some(extent), None) => {
                 let records = work.records.iter().map(|(key, slot, _)| CatalogItem::Record(key, slot.as_ref()));
                 let logs = logs.iter().map(|(log, slot)| CatalogItem::Log(log, slot));
-                catalog::append(layer, extent, &catalog::block(&mark, records.chain(logs)))?
+                catalog::append(writable, extent, &catalog::block(&mark, records.chain(logs)))?
             }
             (_, everything) => {
                 let mut all = everything.unwrap_or_default().0;
                 all.logs.extend(logs.into_iter().map(|(log, slot)| (log.clone(), slot)));
-                let extent = catalog::replace(layer, &catalog::block(&mark, catalog::everything(&all)))?;
-                layer.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
+                let extent = catalog::replace(writable, &catalog::block(&mark, catalog::everything(&all)))?;
+                writable.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
                 extent
             }
         });
@@ -267,18 +267,18 @@ impl StoreWriter {
     ///
     /// Returns whether names were added or removed. Commits and reads of changes do not wait for its flushes.
     fn write_feed(&self, work: &Unapplied) -> Result<bool> {
-        let layer = &*self.layer;
+        let writable = &*self.writable;
         self.feed().find_end(&*self.files, work.first_commit)?;
         let mut renamed = false;
         loop {
             let part = self.feed().next_part(work.first_commit, &work.commits);
             let Some(part) = part else { break };
-            renamed |= part.write(layer)?;
+            renamed |= part.write(writable)?;
             self.feed().take(part);
         }
         if renamed {
             let oldest = self.feed().oldest_file();
-            feed::remove_older(layer, oldest)?;
+            feed::remove_older(writable, oldest)?;
         }
         Ok(renamed)
     }
@@ -311,22 +311,22 @@ impl AppliedEnds {
     }
 
     /// Finds where the derived files end, if they were written by another process or removed since.
-    fn find(&mut self, layer: &dyn Layer, base: u64) -> Result<()> {
+    fn find(&mut self, writable: &dyn WritableFiles, base: u64) -> Result<()> {
         if self.frame == base
             && let Some(extent) = self.catalog
-            && length(layer, layout::CATALOG)? >= extent.end
-            && length(layer, layout::INDEX)? >= self.index_end
-            && is_file_or_missing(layer, layout::INDEX)?
+            && length(writable, layout::CATALOG)? >= extent.end
+            && length(writable, layout::INDEX)? >= self.index_end
+            && is_file_or_missing(writable, layout::INDEX)?
         {
             return Ok(());
         }
-        if !is_file_or_missing(layer, layout::CATALOG)? {
-            quarantine::put(layer, Path::new(layout::CATALOG))?;
+        if !is_file_or_missing(writable, layout::CATALOG)? {
+            quarantine::put(writable, Path::new(layout::CATALOG))?;
         }
-        let catalog = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base);
+        let catalog = catalog::read(writable)?.filter(|(mark, ..)| mark.frame == base);
         let index_end = catalog.as_ref().map(|(mark, ..)| mark.index_bytes);
         let is_whole = match index_end {
-            Some(end) => length(layer, layout::INDEX)? >= end && is_file_or_missing(layer, layout::INDEX)?,
+            Some(end) => length(writable, layout::INDEX)? >= end && is_file_or_missing(writable, layout::INDEX)?,
             None => false,
         };
         *self = Self {
@@ -342,7 +342,7 @@ impl AppliedEnds {
 
     fn write_index(
         &mut self,
-        layer: &dyn Layer,
+        writable: &dyn WritableFiles,
         lines: &str,
         everything: Option<&Snapshot>,
         names: &mut NameChanges,
@@ -352,7 +352,7 @@ impl AppliedEnds {
         if let Some(Snapshot(state)) = everything {
             let live = index::live_lines(state);
             if self.renews_index || index::is_worn(self.index_end, live.len() as u64) {
-                index::renew(layer, &live)?;
+                index::renew(writable, &live)?;
                 names.changed(Path::new(layout::INDEX));
                 (self.index_end, self.renews_index) = (live.len() as u64, false);
                 return Ok(());
@@ -362,7 +362,7 @@ impl AppliedEnds {
             if self.index_end == 0 {
                 names.changed(Path::new(layout::INDEX));
             }
-            self.index_end = index::append(layer, self.index_end, lines)?;
+            self.index_end = index::append(writable, self.index_end, lines)?;
         }
         self.catalog = extent;
         Ok(())
@@ -370,9 +370,9 @@ impl AppliedEnds {
 }
 
 /// Returns the length of a file; 0 if it is missing or cannot be opened.
-fn length(layer: &dyn Files, path: &str) -> Result<u64> {
+fn length(writable: &dyn Files, path: &str) -> Result<u64> {
     let path = Path::new(path);
-    match layer.open(path) {
+    match writable.open(path) {
         Ok(file) => file.len().during("measuring", path),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(0),
         Err(error) => Err(error).during("opening", path),
@@ -380,8 +380,8 @@ fn length(layer: &dyn Files, path: &str) -> Result<u64> {
 }
 
 /// Returns whether the name is free or a file's, not that of a folder or a symbolic link.
-fn is_file_or_missing(layer: &dyn Files, path: &str) -> Result<bool> {
-    match layer.open(Path::new(path)) {
+fn is_file_or_missing(writable: &dyn Files, path: &str) -> Result<bool> {
+    match writable.open(Path::new(path)) {
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).during("opening", Path::new(path)),
         _ => Ok(true),

@@ -189,7 +189,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use nofx_journal::files::{Disk, Layer};
+    use nofx_journal::files::{Disk, WritableFiles};
 
     #[test]
     fn pieces_are_found_and_every_flipped_byte_is_noticed() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
 use nofx_journal::codec::{Decoder, Encoder};
 use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::{Files, Layer};
+use nofx_journal::files::{Files, WritableFiles};
 
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, StoreState};
@@ -107,16 +107,16 @@ pub(crate) fn everything(state: &StoreState) -> impl Iterator<Item = CatalogItem
 }
 
 /// Replaces the catalog by one block. The name is not durable yet.
-pub(crate) fn replace(layer: &dyn Layer, block: &[u8]) -> Result<Extent> {
+pub(crate) fn replace(writable: &dyn WritableFiles, block: &[u8]) -> Result<Extent> {
     let path = Path::new(layout::CATALOG);
-    layer.replace(path, block).during("writing", path)?;
+    writable.replace(path, block).during("writing", path)?;
     Ok(Extent { first: block.len() as u64, end: block.len() as u64 })
 }
 
 /// Appends a block, durably.
-pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<Extent> {
+pub(crate) fn append(writable: &dyn WritableFiles, extent: Extent, block: &[u8]) -> Result<Extent> {
     let path = Path::new(layout::CATALOG);
-    let file = layer.edit(path).during("opening", path)?;
+    let file = writable.edit(path).during("opening", path)?;
     file.write_at(block, extent.end).during("writing", path)?;
     file.sync().during("flushing", path)?;
     Ok(Extent { end: extent.end + block.len() as u64, ..extent })

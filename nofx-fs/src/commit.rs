@@ -272,7 +272,7 @@ impl StoreWriter {
         };
         let header = Header::after(at, self.store, segment::salt(&self.options.sources), last_seq);
         let (next, file) =
-            Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes, turn.spares)?;
+            Segment::begin_next(&*self.writable, &layout::AT, header, held, self.options.segment_bytes, turn.spares)?;
         self.continue_in(turn, next.clone(), &file);
         Ok((next, file))
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nofx_core::{Error, Repair, Result, StoreId, json};
 use nofx_journal::fault::During;
-use nofx_journal::files::{Files, Layer, UNFINISHED};
+use nofx_journal::files::{Files, UNFINISHED, WritableFiles};
 use nofx_journal::lock::Lock;
 use nofx_journal::segment::{Header, Position, Segment};
 use nofx_journal::{quarantine, segment};
@@ -29,24 +29,24 @@ pub(crate) struct Config {
 }
 
 /// Reads the folder's configuration, and creates a store in an empty folder.
-pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) -> Result<Config> {
-    if let Some(config) = read_or_find_out(layer, root)? {
+pub(crate) fn read_or_create(writable: &dyn WritableFiles, root: &Path, options: &Options) -> Result<Config> {
+    if let Some(config) = read_or_find_out(writable, root)? {
         return Ok(config);
     }
-    refuse_foreign(layer, root)?;
-    make_dir(layer, layout::JOURNAL)?;
-    let lock = Lock::open(layer, layout::AT.lock())?;
+    refuse_foreign(writable, root)?;
+    make_dir(writable, layout::JOURNAL)?;
+    let lock = Lock::open(writable, layout::AT.lock())?;
     let _held = lock.acquire(options.lock_wait)?;
     // Another process may have created it concurrently.
-    match read(layer, root)? {
+    match read(writable, root)? {
         Some(config) => Ok(config),
-        None => create(layer, options),
+        None => create(writable, options),
     }
 }
 
 /// Reads the folder's configuration, or identifies the store by its journal if the file is missing or damaged.
-fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
-    let damaged = match read(layer, root) {
+fn read_or_find_out(writable: &dyn Files, root: &Path) -> Result<Option<Config>> {
+    let damaged = match read(writable, root) {
         // The damage may be in the very word that identifies the file.
         Err(error @ (Error::Corrupt(_) | Error::Invalid(_))) => Some(error),
         Ok(None) => None,
@@ -54,7 +54,7 @@ fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     };
     let path = root.join(layout::CONFIG);
     let problem = |what: &str| Some(format!("`{}` {what}", path.display()));
-    match (store_of_journal(layer)?, damaged) {
+    match (store_of_journal(writable)?, damaged) {
         (Some((store, true)), None) => Ok(Some(Config { store, too_new: None, damage: problem("is missing") })),
         (Some((store, _)), Some(_)) => Ok(Some(Config { store, too_new: None, damage: problem("is damaged") })),
         // Another process may be creating it right now.
@@ -63,8 +63,8 @@ fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
 }
 
 /// Returns which store the journal belongs to, and whether it was ever used. `Corrupt` if it belongs to several.
-fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
-    let segments = Segment::of_any_store(layer, &layout::AT)?;
+fn store_of_journal(writable: &dyn Files) -> Result<Option<(StoreId, bool)>> {
+    let segments = Segment::of_any_store(writable, &layout::AT)?;
     let Some(store) = segments.first().map(|segment| segment.header.store) else { return Ok(None) };
     match segments.iter().all(|segment| segment.header.store == store) {
         true => Ok(Some((store, segments.iter().any(Segment::is_used)))),
@@ -73,9 +73,9 @@ fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
 }
 
 /// Reads the folder's configuration; `None` if it is not a store.
-pub(crate) fn read(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
+pub(crate) fn read(writable: &dyn Files, root: &Path) -> Result<Option<Config>> {
     let path = Path::new(layout::CONFIG);
-    let Some(bytes) = layer.read(path).during("reading", path)? else { return Ok(None) };
+    let Some(bytes) = writable.read(path).during("reading", path)? else { return Ok(None) };
     let damaged = || Error::corrupt(format!("`{}`", root.join(path).display()));
     let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
     let (mut format, mut version, mut store) = (None, None, None);
@@ -101,20 +101,20 @@ pub(crate) fn read(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
 }
 
 /// Rewrites `config.json` if it is missing or damaged and the journal identifies the store.
-pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
-    let damage = match read(layer, root) {
+pub(crate) fn repair(writable: &dyn WritableFiles, root: &Path) -> Result<Option<Repair>> {
+    let damage = match read(writable, root) {
         Ok(Some(_)) => return Ok(None),
         Ok(None) => None,
         Err(error @ (Error::Corrupt(_) | Error::Invalid(_))) => Some(error),
         Err(error) => return Err(error),
     };
-    let Some((store, _)) = store_of_journal(layer)? else {
+    let Some((store, _)) = store_of_journal(writable)? else {
         // Opening reports what is wrong.
         return damage.map_or(Ok(None), Err);
     };
     let path = Path::new(layout::CONFIG);
-    let aside = quarantine::put_if_there(layer, path)?;
-    write(layer, store)?;
+    let aside = quarantine::put_if_there(writable, path)?;
+    write(writable, store)?;
     let what = match aside {
         Some(_) => "it was damaged and was rewritten from the journal",
         None => "it was missing and was rewritten from the journal",
@@ -123,9 +123,9 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
 }
 
 /// Refuses a folder with content other than the beginning of a store.
-fn refuse_foreign(layer: &dyn Files, root: &Path) -> Result<()> {
+fn refuse_foreign(writable: &dyn Files, root: &Path) -> Result<()> {
     let ours = [layout::IGNORE, layout::NOTE, layout::CATALOG, layout::JOURNAL, layout::FEED, layout::CONFIG];
-    let found = layer.list(Path::new("")).during("listing", Path::new("."))?;
+    let found = writable.list(Path::new("")).during("listing", Path::new("."))?;
     let is_ours = |name: &str| ours.contains(&name.strip_suffix(UNFINISHED).unwrap_or(name));
     match found.iter().find(|entry| !is_ours(&entry.name)) {
         Some(foreign) => Err(Error::invalid(format!(
@@ -138,33 +138,33 @@ fn refuse_foreign(layer: &dyn Files, root: &Path) -> Result<()> {
 }
 
 /// Creates a store. `config.json` comes last, so a folder without it is only an unfinished store.
-fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
+fn create(writable: &dyn WritableFiles, options: &Options) -> Result<Config> {
     let store = options.sources.store_id();
     let write =
-        |name: &str, text: &str| layer.replace(Path::new(name), text.as_bytes()).during("writing", Path::new(name));
+        |name: &str, text: &str| writable.replace(Path::new(name), text.as_bytes()).during("writing", Path::new(name));
     write(layout::IGNORE, "*\n")?;
     write(layout::NOTE, layout::NOTE_TEXT)?;
-    make_dir(layer, layout::FEED)?;
+    make_dir(writable, layout::FEED)?;
     let header = Header::after(&Position::default(), store, segment::salt(&options.sources), None);
     let path = Path::new(layout::JOURNAL).join("segment-0");
-    Segment::begin(layer, &layout::AT, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
-    catalog::replace(layer, &catalog::block(&catalog::BlockMark::default(), std::iter::empty()))?;
+    Segment::begin(writable, &layout::AT, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
+    catalog::replace(writable, &catalog::block(&catalog::BlockMark::default(), std::iter::empty()))?;
     for folder in [layout::JOURNAL, layout::FEED, ""] {
-        layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
+        writable.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
     }
-    self::write(layer, store)?;
+    self::write(writable, store)?;
     Ok(Config { store, too_new: None, damage: None })
 }
 
-fn write(layer: &dyn Layer, store: StoreId) -> Result<()> {
+fn write(writable: &dyn WritableFiles, store: StoreId) -> Result<()> {
     let path = Path::new(layout::CONFIG);
     let text = format!("{{\n  \"format\": \"{FORMAT}\",\n  \"version\": {VERSION},\n  \"store\": \"{store}\"\n}}\n");
-    layer.replace(path, text.as_bytes()).during("writing", path)?;
-    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))
+    writable.replace(path, text.as_bytes()).during("writing", path)?;
+    writable.sync_dir(Path::new("")).during("flushing", Path::new("."))
 }
 
-fn make_dir(layer: &dyn Layer, name: &str) -> Result<()> {
-    layer.make_dir(Path::new(name)).during("making", Path::new(name))
+fn make_dir(writable: &dyn WritableFiles, name: &str) -> Result<()> {
+    writable.make_dir(Path::new(name)).during("making", Path::new(name))
 }
 
 fn parse_id(text: &str) -> Option<StoreId> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nofx_core::{Error, LogKey, LogState, RecordKey, Result};
 use nofx_journal::fault::During;
-use nofx_journal::files::{Files, Layer};
+use nofx_journal::files::{Files, WritableFiles};
 use nofx_journal::quarantine;
 
 use crate::document::{self, Said};
@@ -68,9 +68,9 @@ pub(crate) fn complete(state: &mut StoreState, index: IndexFile) {
 }
 
 /// Writes lines at `end`, durably, and returns where they end.
-pub(crate) fn append(layer: &dyn Layer, end: u64, lines: &str) -> Result<u64> {
+pub(crate) fn append(writable: &dyn WritableFiles, end: u64, lines: &str) -> Result<u64> {
     let path = Path::new(layout::INDEX);
-    let file = layer.edit(path).during("opening", path)?;
+    let file = writable.edit(path).during("opening", path)?;
     let after = end + lines.len() as u64;
     file.write_at(lines.as_bytes(), end).during("writing", path)?;
     if file.len().during("measuring", path)? > after {
@@ -81,22 +81,22 @@ pub(crate) fn append(layer: &dyn Layer, end: u64, lines: &str) -> Result<u64> {
 }
 
 /// Rewrites the whole file. An unreadable one is first put aside. The new file's name is not durable yet.
-pub(crate) fn renew(layer: &dyn Layer, lines: &str) -> Result<()> {
+pub(crate) fn renew(writable: &dyn WritableFiles, lines: &str) -> Result<()> {
     let path = Path::new(layout::INDEX);
-    let is_readable = match read(layer) {
+    let is_readable = match read(writable) {
         Ok(found) => found.damaged.is_empty() && !found.has_rest,
         // A symbolic link, or a folder.
         Err(Error::Corrupt(_)) => false,
         Err(error) => return Err(error),
     };
     if !is_readable {
-        quarantine::put(layer, path)?;
+        quarantine::put(writable, path)?;
     }
     // The catalog contains the length of this file, and would be wrong if the power failed before it is rewritten.
     let catalog = Path::new(layout::CATALOG);
-    layer.remove(catalog).during("removing", catalog)?;
-    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
-    layer.replace(path, lines.as_bytes()).during("writing", path)
+    writable.remove(catalog).during("removing", catalog)?;
+    writable.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
+    writable.replace(path, lines.as_bytes()).during("writing", path)
 }
 
 /// Returns whether the file should be rewritten, given its length and that of the lines that still count.

@@ -11,7 +11,7 @@ use std::thread;
 
 use nofx_core::{Error, LogEntry, LogKey, LogState, RecordKey, Result};
 use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::{Layer, ReadableFile};
+use nofx_journal::files::{ReadableFile, WritableFiles};
 use nofx_journal::quarantine;
 
 use crate::archive::{Archive, ArchiveWriter};
@@ -55,31 +55,31 @@ impl NameChanges {
         self.going.extend(other.going);
     }
 
-    pub(crate) fn flush(&self, layer: &dyn Layer, at_once: usize) -> Result<()> {
+    pub(crate) fn flush(&self, writable: &dyn WritableFiles, at_once: usize) -> Result<()> {
         let folders: Vec<_> = self.folders.iter().rev().collect();
-        let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
+        let flushed = side_by_side(at_once, &folders, |folder| writable.sync_dir(folder).during("flushing", folder));
         flushed.into_iter().collect()
     }
 
     /// Removes the files to be removed, now that what replaces them is durable. Returns the ones that could not be
     /// removed, and why.
-    pub(crate) fn remove(self, layer: &dyn Layer, at_once: usize) -> Result<HashMap<FileItem, Error>> {
+    pub(crate) fn remove(self, writable: &dyn WritableFiles, at_once: usize) -> Result<HashMap<FileItem, Error>> {
         let mut kept_back = HashMap::new();
         let mut folders = BTreeSet::new();
         for (thing, path) in &self.going {
-            match layer.remove(path).during("removing", path) {
+            match writable.remove(path).during("removing", path) {
                 Ok(()) => folders.extend(path.parent()),
                 Err(error) => _ = kept_back.insert(thing.clone(), error),
             }
         }
         let folders: Vec<_> = folders.into_iter().collect();
-        let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
+        let flushed = side_by_side(at_once, &folders, |folder| writable.sync_dir(folder).during("flushing", folder));
         flushed.into_iter().collect::<Result<()>>()?;
         for folder in folders {
             // Only the folder of a single session ever stays empty for good; it does not matter when its name is
             // removed.
             if folder.components().count() > 2 {
-                layer.remove_dir(folder).during("removing", folder)?;
+                writable.remove_dir(folder).during("removing", folder)?;
             }
         }
         Ok(kept_back)
@@ -87,11 +87,11 @@ impl NameChanges {
 }
 
 /// Creates the folder of a file. A file with the folder's name is put aside.
-fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
+fn make_folder(writable: &dyn WritableFiles, path: &Path) -> Result<()> {
     let above: Vec<_> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
     for folder in above.into_iter().rev() {
-        match layer.make_dir(folder) {
-            Err(error) if error.kind() == ErrorKind::NotADirectory => make_in_place_of_a_file(layer, folder)?,
+        match writable.make_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotADirectory => make_in_place_of_a_file(writable, folder)?,
             made => made.during("making", folder)?,
         }
     }
@@ -102,13 +102,13 @@ fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
 ///
 /// Several threads may find the file concurrently. Only one moves it: otherwise the next would move the folder that the
 /// first one created.
-fn make_in_place_of_a_file(layer: &dyn Layer, folder: &Path) -> Result<()> {
+fn make_in_place_of_a_file(writable: &dyn WritableFiles, folder: &Path) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    match layer.make_dir(folder) {
+    match writable.make_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            quarantine::put(layer, folder)?;
-            layer.make_dir(folder).during("making", folder)
+            quarantine::put(writable, folder)?;
+            writable.make_dir(folder).during("making", folder)
         }
         made => made.during("making", folder),
     }
@@ -156,13 +156,13 @@ pub(crate) enum PreparedDocument {
 }
 
 impl PreparedDocument {
-    pub(crate) fn put(self, layer: &dyn Layer, key: &RecordKey, names: &mut NameChanges) -> Result<()> {
+    pub(crate) fn put(self, writable: &dyn WritableFiles, key: &RecordKey, names: &mut NameChanges) -> Result<()> {
         let path = layout::record(key);
         match self {
             // Its name may not be durable yet.
             Self::Nothing => names.changed(&path),
             Self::New => {
-                layer.put(&path).during("writing", &path)?;
+                writable.put(&path).during("writing", &path)?;
                 names.changed(&path);
             }
             Self::Gone => names.going.push((FileItem::Record(key.clone()), path)),
@@ -172,19 +172,19 @@ impl PreparedDocument {
 }
 
 pub(crate) fn prepare_record(
-    layer: &dyn Layer,
+    writable: &dyn WritableFiles,
     key: &RecordKey,
     slot: Option<&RecordSlot>,
 ) -> Result<PreparedDocument> {
     let path = layout::record(key);
     let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
-    let old = match layer.read(&path) {
+    let old = match writable.read(&path) {
         // A symbolic link, a folder, or a bad sector on the disk.
         Err(error) if is_of_the_file(&error) => Some(Vec::new()),
         old => old.during("reading", &path)?,
     };
     if wanted.is_some() && old.is_none() {
-        make_folder(layer, &path)?;
+        make_folder(writable, &path)?;
     }
     if let Some(old) = old {
         match std::str::from_utf8(&old).map_err(|error| error.to_string()).and_then(document::read) {
@@ -193,27 +193,27 @@ pub(crate) fn prepare_record(
                     return Ok(PreparedDocument::Nothing);
                 }
             }
-            _ => _ = quarantine::put(layer, &path)?,
+            _ => _ = quarantine::put(writable, &path)?,
         }
     }
     let Some((version, body)) = wanted else { return Ok(PreparedDocument::Gone) };
-    layer.prepare(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
+    writable.prepare(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
     Ok(PreparedDocument::New)
 }
 
 /// Writes the file of a log. Returns its new length and the changed names.
-pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<(u64, NameChanges)> {
+pub(crate) fn write_log(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot) -> Result<(u64, NameChanges)> {
     let mut names = NameChanges::default();
     let end = match slot.state {
-        LogState::Open => write_open(layer, log, slot, &mut names)?,
-        LogState::Sealed => write_sealed(layer, log, slot, &mut names)?,
-        LogState::Removed => remove_log(layer, log, slot, &mut names).map(|()| 0)?,
+        LogState::Open => write_open(writable, log, slot, &mut names)?,
+        LogState::Sealed => write_sealed(writable, log, slot, &mut names)?,
+        LogState::Removed => remove_log(writable, log, slot, &mut names).map(|()| 0)?,
     };
     Ok((end, names))
 }
 
 /// Writes what an open log's file lacks, and returns its new length.
-fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
+fn write_open(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
     let path = layout::open_log(log);
     let (mut new, mut start) = (Vec::new(), slot.bytes);
     if slot.base == 0 {
@@ -221,14 +221,14 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameC
     }
     slot.recent.iter().for_each(|(_, entry)| lines::write(entry, &mut new));
     let end = start + new.len() as u64;
-    let file = match layer.edit(&path) {
+    let file = match writable.edit(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_folder(layer, &path)?;
-            layer.edit(&path)
+            make_folder(writable, &path)?;
+            writable.edit(&path)
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => {
-            quarantine::put(layer, &path)?;
-            layer.edit(&path)
+            quarantine::put(writable, &path)?;
+            writable.edit(&path)
         }
         opened => opened,
     };
@@ -244,7 +244,7 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameC
     if length == 0 && start > 0 {
         file.write_at(&lines::heading(log), 0).during("writing", &path)?;
     }
-    quarantine::keep_rest(layer, &path, &*file, start, &new)?;
+    quarantine::keep_rest(writable, &path, &*file, start, &new)?;
     file.write_at(&new, start).during("writing", &path)?;
     if length > end {
         file.set_len(end).during("cutting", &path)?;
@@ -258,9 +258,9 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameC
 
 /// Writes the file of a sealed log and lets the open one be removed. What cannot be read stays as it is, in the open
 /// file.
-fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
+fn write_sealed(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
     let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
-    let is_whole = match layer.open(&path) {
+    let is_whole = match writable.open(&path) {
         Ok(file) => {
             let archive = Archive::open(&*file).during("reading", &path)?;
             archive.is_some_and(|archive| !foreign_file::has_archive(&archive, slot))
@@ -268,10 +268,10 @@ fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Nam
         Err(_) => false,
     };
     if !is_whole {
-        let Some(archive) = compress(layer, log, slot)? else { return write_open(layer, log, slot, names) };
-        make_folder(layer, &path)?;
-        quarantine::put_if_there(layer, &path)?;
-        layer.replace(&path, &archive).during("writing", &path)?;
+        let Some(archive) = compress(writable, log, slot)? else { return write_open(writable, log, slot, names) };
+        make_folder(writable, &path)?;
+        quarantine::put_if_there(writable, &path)?;
+        writable.replace(&path, &archive).during("writing", &path)?;
     }
     names.changed(&path);
     names.going.push((FileItem::Log(log.clone()), open_path));
@@ -279,7 +279,7 @@ fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Nam
 }
 
 /// Compresses a log; `None` if an entry cannot be read.
-fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Vec<u8>>> {
+fn compress(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot) -> Result<Option<Vec<u8>>> {
     let path = layout::open_log(log);
     let heading = lines::heading(log);
     let start = heading.len() as u64;
@@ -293,7 +293,7 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
         failed.is_ok()
     };
     if slot.base > 0 {
-        let file = match layer.open(&path) {
+        let file = match writable.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => return Ok(None),
             Err(error) => return Err(error).during("opening", &path),
@@ -324,13 +324,13 @@ fn refuse_foreign(file: &dyn ReadableFile, log: &LogKey, slot: &LogSlot) -> Resu
 }
 
 /// Removes the files of a removed log; those that cannot be read, or belong to another log, are put aside.
-fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<()> {
+fn remove_log(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<()> {
     for path in [layout::open_log(log), layout::sealed_log(log)] {
-        let file = match layer.open(&path) {
+        let file = match writable.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) if error.kind() == ErrorKind::InvalidData => {
-                quarantine::put(layer, &path)?;
+                quarantine::put(writable, &path)?;
                 continue;
             }
             Err(error) => return Err(error).during("opening", &path),
@@ -339,7 +339,7 @@ fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameC
         let is_whole = if is_open { is_readable(log, &*file, slot) } else { is_archive(&*file) };
         match is_whole.during("reading", &path)? {
             true => names.going.push((FileItem::Log(log.clone()), path)),
-            false => _ = quarantine::put(layer, &path)?,
+            false => _ = quarantine::put(writable, &path)?,
         }
     }
     Ok(())

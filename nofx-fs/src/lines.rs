@@ -252,7 +252,7 @@ mod tests {
     use nofx_core::Kind;
 
     use super::*;
-    use nofx_journal::files::{Disk, Layer};
+    use nofx_journal::files::{Disk, WritableFiles};
 
     fn entry(position: u64, body: &str) -> LogEntry {
         LogEntry { position, at: Timestamp::from_millis(1_757_341_277_345), body: Body::trusted(body) }

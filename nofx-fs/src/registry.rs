@@ -42,9 +42,9 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<OpenFolder>> {
 /// Repairs the store in an existing folder.
 pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
     let root = real(path).during("looking for", path)?;
-    let layer = Disk::new(&root);
-    let mut repairs = repair::free_doors(&layer)?;
-    repairs.extend(config::repair(&layer, &root)?);
+    let writable = Disk::new(&root);
+    let mut repairs = repair::free_doors(&writable)?;
+    repairs.extend(config::repair(&writable, &root)?);
     let shared = open(&root, options)?;
     let mut done = shared.repair(gives_up)?;
     done.repairs.splice(0..0, repairs);

@@ -15,7 +15,7 @@ use nofx_core::{Batch, Deadline, Error, LogKey, LogState, Loss, Outcome, RecordK
 use nofx_journal::escape::escape;
 use nofx_journal::fault::During;
 use nofx_journal::feed;
-use nofx_journal::files::Layer;
+use nofx_journal::files::WritableFiles;
 use nofx_journal::quarantine;
 use nofx_journal::segment::{self, HEADER_BYTES, Header, NextFrame, Position, Segment};
 use nofx_journal::shared_files::{self, SharedFiles};
@@ -39,15 +39,15 @@ pub(crate) fn done(path: &Path, what: impl Into<String>, aside: Option<PathBuf>)
 
 /// Puts aside whatever is in the place of the tip and the lock files and is not a file, or in the place of the journal
 /// and is not a folder. Called before a store is opened.
-pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
+pub(crate) fn free_doors(writable: &dyn WritableFiles) -> Result<Vec<Repair>> {
     let mut repairs = Vec::new();
     let journal = Path::new(layout::JOURNAL);
-    if layer.open(journal).is_ok() {
+    if writable.open(journal).is_ok() {
         let what = "it was not a folder; the journal was started again";
-        repairs.push(done(journal, what, Some(quarantine::put(layer, journal)?)));
+        repairs.push(done(journal, what, Some(quarantine::put(writable, journal)?)));
     }
-    for path in shared_files::no_shared_files(layer, &layout::AT) {
-        repairs.push(done(&path, "it was not a file; it was created again", Some(quarantine::put(layer, &path)?)));
+    for path in shared_files::no_shared_files(writable, &layout::AT) {
+        repairs.push(done(&path, "it was not a file; it was created again", Some(quarantine::put(writable, &path)?)));
     }
     Ok(repairs)
 }
@@ -88,12 +88,12 @@ impl StoreWriter {
 
     /// Puts aside what has the name of a document and is not a file, to make room for one.
     fn free_places(&self, records: &[(RecordKey, String)]) -> Result<Vec<Repair>> {
-        let layer = &*self.layer;
+        let writable = &*self.writable;
         let mut repairs = Vec::new();
         for (key, what) in records {
             let path = layout::record_or_index(key);
-            if layer.open(&path).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-                repairs.push(done(&path, what, Some(quarantine::put(layer, &path)?)));
+            if writable.open(&path).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+                repairs.push(done(&path, what, Some(quarantine::put(writable, &path)?)));
             }
         }
         Ok(repairs)
@@ -108,7 +108,7 @@ impl StoreWriter {
         })?;
         let mut repairs = Vec::new();
         for path in paths {
-            let Some(stray) = Stray::read(&*self.layer, &self.state(), &path)? else { continue };
+            let Some(stray) = Stray::read(&*self.writable, &self.state(), &path)? else { continue };
             let what = format!("it was intact but not listed; {} is listed again", stray.describe());
             // In one group, so that the file is never listed in part.
             let outcomes = self.commit(stray.batches(|| self.options.sources.batch_id()))?;
@@ -138,9 +138,9 @@ impl StoreWriter {
             frozen.applied.renew();
         }
         let known = self.state().base_commits;
-        for damage in feed::damages(&*self.layer, known)? {
+        for damage in feed::damages(&*self.writable, known)? {
             let what = format!("commits from byte {} on cannot be read and are no longer remembered", damage.at);
-            let aside = Some(damage.repair(&*self.layer)?);
+            let aside = Some(damage.repair(&*self.writable)?);
             repairs.push(done(&damage.path, what, aside));
         }
         if !repairs.is_empty() {
@@ -171,22 +171,22 @@ impl StoreWriter {
 
     fn aside_now(&self) -> Result<BTreeSet<String>> {
         let folder = Path::new(layout::DAMAGED);
-        Ok(self.layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect())
+        Ok(self.writable.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect())
     }
 
     /// Rebuilds the tables of sealed logs, and puts aside what has the name of a log and is not a file.
     fn repair_logs(&self, logs: &[(LogKey, String)], gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         let _frozen = self.freeze_files()?;
-        let layer = &*self.layer;
+        let writable = &*self.writable;
         let mut repairs = Vec::new();
         for (log, _) in logs {
             let Some(slot) = self.state().logs.get(log).cloned() else { continue };
             let (is_sealed, length) = (slot.state == LogState::Sealed, slot.length);
             let path = if is_sealed { layout::sealed_log(log) } else { layout::open_log(log) };
-            let bytes = match layer.read(&path) {
+            let bytes = match writable.read(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                     let what = format!("it is not a file, so the entries of {log} are missing");
-                    repairs.push(done(&path, what, Some(quarantine::put(layer, &path)?)));
+                    repairs.push(done(&path, what, Some(quarantine::put(writable, &path)?)));
                     continue;
                 }
                 Err(error) => return Err(error).during("reading", &path),
@@ -195,7 +195,7 @@ impl StoreWriter {
             if bytes.is_some() && self.is_foreign(log, &slot, &path)? {
                 let what = format!("{}; {log} loses what its own file had", foreign_file::BELONGS_ELSEWHERE);
                 match gives_up {
-                    true => repairs.push(done(&path, what, Some(quarantine::put(layer, &path)?))),
+                    true => repairs.push(done(&path, what, Some(quarantine::put(writable, &path)?))),
                     false => losses.push(Loss { thing: slashed(&path), what }),
                 }
                 continue;
@@ -204,10 +204,10 @@ impl StoreWriter {
                 && let Some(bytes) = bytes
                 && let Some(whole) = sealed_again(log, length, &bytes)
             {
-                let kept = quarantine::put(layer, &path)?;
-                layer.replace(&path, &whole).during("writing", &path)?;
+                let kept = quarantine::put(writable, &path)?;
+                writable.replace(&path, &whole).during("writing", &path)?;
                 let folder = path.parent().unwrap_or(Path::new(""));
-                layer.sync_dir(folder).during("flushing", folder)?;
+                writable.sync_dir(folder).during("flushing", folder)?;
                 let what = format!("its table was damaged and was rebuilt; all {length} entries of {log} are there");
                 repairs.push(done(&path, what, Some(kept)));
             }
@@ -216,7 +216,7 @@ impl StoreWriter {
     }
 
     fn is_foreign(&self, log: &LogKey, slot: &LogSlot, path: &Path) -> Result<bool> {
-        let file = self.layer.open(path).during("opening", path)?;
+        let file = self.writable.open(path).during("opening", path)?;
         match slot.state {
             LogState::Sealed => {
                 let archive = Archive::open(&*file).during("reading", path)?;
@@ -235,7 +235,7 @@ impl StoreWriter {
             let _turn = self.turn();
             let _held = self.hold_waiting(SharedFiles::lock)?;
             let move_aside = |(path, what): (PathBuf, &str)| {
-                let kept = quarantine::put(&*self.layer, &path)?;
+                let kept = quarantine::put(&*self.writable, &path)?;
                 Ok(done(&path, format!("{what}; the journal does not need it"), Some(kept)))
             };
             return self.strange_segments()?.into_iter().map(move_aside).collect();
@@ -270,11 +270,11 @@ impl StoreWriter {
         gives_up: bool,
         losses: &mut Vec<Loss>,
     ) -> Result<Vec<Repair>> {
-        let layer = &*self.layer;
+        let writable = &*self.writable;
         let tip = self.read_tip(shared_files.tip())?;
-        let segments = Segment::all(layer, &layout::AT, self.store)?;
+        let segments = Segment::all(writable, &layout::AT, self.store)?;
         let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
-        let headless: Vec<_> = segment::segment_files(layer, &layout::AT)?.into_iter().filter(is_headless).collect();
+        let headless: Vec<_> = segment::segment_files(writable, &layout::AT)?.into_iter().filter(is_headless).collect();
         let mut frames = Vec::new();
         for (at, segment) in segments.iter().enumerate() {
             let groups = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
@@ -286,7 +286,7 @@ impl StoreWriter {
         };
         // Everything that the files do not hold is copied, wherever it is: each group describes its changes completely.
         frames.sort_by_key(|(frame, _)| frame.number);
-        let mut chain = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base).map(|(mark, ..)| mark.chain);
+        let mut chain = catalog::read(writable)?.filter(|(mark, ..)| mark.frame == base).map(|(mark, ..)| mark.chain);
         let mut commits = Vec::new();
         let (mut last, mut lost) = (base, 0);
         while let Some((frame, at)) = frames.iter().find(|(frame, _)| {
@@ -320,9 +320,9 @@ impl StoreWriter {
         };
         let header = Header { store: self.store, salt: segment::salt(&self.options.sources), start, last_seq };
         let (next, file) = Segment::begin(
-            layer,
+            writable,
             &layout::AT,
-            segment::unused_path(layer, &layout::AT)?,
+            segment::unused_path(writable, &layout::AT)?,
             header,
             self.options.segment_bytes,
         )?;
@@ -337,7 +337,7 @@ impl StoreWriter {
         let broken = broken.map(|segment| segment.path.clone());
         let mut repairs = Vec::new();
         for path in broken.chain(headless) {
-            let kept = quarantine::put(layer, &path)?;
+            let kept = quarantine::put(writable, &path)?;
             let what = match lost {
                 0 => format!("{damage}; the journal continues in `{}`", next.path.display()),
                 _ => {
@@ -351,7 +351,7 @@ impl StoreWriter {
             repairs.push(done(&next.path, what, None));
         }
         let folder = Path::new(layout::JOURNAL);
-        layer.sync_dir(folder).during("flushing", folder)?;
+        writable.sync_dir(folder).during("flushing", folder)?;
         _ = self.report_durable(shared_files, &end);
         self.report_applied(shared_files, start.frame);
         Ok(repairs)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use nofx_core::{Batch, Outcome, Repaired, Result};
-use nofx_journal::files::Layer;
+use nofx_journal::files::WritableFiles;
 
 use crate::LIMITS;
 use crate::apply::{self, ApplierRequest};
@@ -19,7 +19,7 @@ use crate::writer::StoreWriter;
 #[derive(Debug)]
 pub(crate) struct OpenFolder {
     reading: Arc<StoreReader>,
-    layer: Arc<dyn Layer>,
+    writable: Arc<dyn WritableFiles>,
     writer: Mutex<Option<Writing>>,
 }
 
@@ -40,10 +40,10 @@ impl Deref for OpenFolder {
 
 impl OpenFolder {
     /// Opens the store in an existing folder, and creates one if the folder is empty.
-    pub(crate) fn open(layer: Arc<dyn Layer>, root: &Path, options: Options) -> Result<Self> {
-        let config = config::read_or_create(&*layer, root, &options)?;
-        let reading = Arc::new(StoreReader::open(layer.clone(), root, options, config)?);
-        Ok(Self { reading, layer, writer: Mutex::default() })
+    pub(crate) fn open(writable: Arc<dyn WritableFiles>, root: &Path, options: Options) -> Result<Self> {
+        let config = config::read_or_create(&*writable, root, &options)?;
+        let reading = Arc::new(StoreReader::open(writable.clone(), root, options, config)?);
+        Ok(Self { reading, writable, writer: Mutex::default() })
     }
 
     /// Returns the writing part, if it was needed before.
@@ -58,7 +58,7 @@ impl OpenFolder {
         if let Some(writing) = &*slot {
             return Ok(writing.writer.clone());
         }
-        let writer = Arc::new(StoreWriter::open(self.reading.clone(), self.layer.clone())?);
+        let writer = Arc::new(StoreWriter::open(self.reading.clone(), self.writable.clone())?);
         let mut applier = None;
         if self.options.applies {
             if self.state().is_dirty() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockErr
 
 use nofx_core::{Deadline, Error, Result};
 use nofx_journal::fault::During;
-use nofx_journal::files::{Layer, WritableFile};
+use nofx_journal::files::{WritableFile, WritableFiles};
 use nofx_journal::lock::{HeldLock, Lock};
 use nofx_journal::segment::{Position, Segment, Spares};
 use nofx_journal::shared_files::SharedFiles;
@@ -24,7 +24,7 @@ use crate::reader::{StoreReader, TRIES, TRY_PAUSE};
 #[derive(Debug)]
 pub(crate) struct StoreWriter {
     pub(crate) reading: Arc<StoreReader>,
-    pub(crate) layer: Arc<dyn Layer>,
+    pub(crate) writable: Arc<dyn WritableFiles>,
     shared_files: RwLock<Arc<SharedFiles>>,
     /// Whether this process committed anything: only then are the files brought up to date before all handles are
     /// closed.
@@ -66,16 +66,16 @@ impl Deref for StoreWriter {
 
 impl StoreWriter {
     /// Creates what is needed for writing and does not exist yet.
-    pub(crate) fn open(reading: Arc<StoreReader>, layer: Arc<dyn Layer>) -> Result<Self> {
+    pub(crate) fn open(reading: Arc<StoreReader>, writable: Arc<dyn WritableFiles>) -> Result<Self> {
         if let Some(read_only) = &reading.read_only {
             return Err(read_only.error.clone());
         }
         reading.refuse_known()?;
         reading.refuse_another()?;
         Ok(Self {
-            shared_files: RwLock::new(Arc::new(SharedFiles::open(&*layer, &layout::AT)?)),
+            shared_files: RwLock::new(Arc::new(SharedFiles::open(&*writable, &layout::AT)?)),
             reading,
-            layer,
+            writable,
             committed: AtomicBool::new(false),
             committing: Mutex::default(),
             applying: Mutex::default(),
@@ -93,7 +93,7 @@ impl StoreWriter {
 
     fn open_shared_files(&self) -> Result<Arc<SharedFiles>> {
         self.refuse_another()?;
-        let shared_files = Arc::new(SharedFiles::open(&*self.layer, &layout::AT)?);
+        let shared_files = Arc::new(SharedFiles::open(&*self.writable, &layout::AT)?);
         *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
         Ok(shared_files)
     }
@@ -133,7 +133,7 @@ impl StoreWriter {
         if let Some(file) = turn.file.as_ref().filter(is_it) {
             return Ok(file.clone());
         }
-        let file = self.layer.edit(&segment.path).during("opening", &segment.path)?;
+        let file = self.writable.edit(&segment.path).during("opening", &segment.path)?;
         segment.file = file.clone();
         self.continue_in(turn, segment.clone(), &file);
         Ok(file)
@@ -155,16 +155,16 @@ impl StoreWriter {
         let (path, boot) = (Path::new(layout::TIP), self.files.boot());
         let replaced = || {
             let new = Path::new(layout::TIP_BESIDE);
-            let file = self.layer.create(new)?;
+            let file = self.writable.create(new)?;
             Tip::write_durable(&*file, durable, boot)?;
             Tip::write_applied(&*file, self.state().base)?;
-            self.layer.rename(new, path)
+            self.writable.rename(new, path)
         };
         if Tip::write_durable(shared_files.tip(), durable, boot).or_else(|_| replaced()).is_ok() {
             self.note_reported(durable.frame);
             return true;
         }
-        self.layer.remove(path).is_ok()
+        self.writable.remove(path).is_ok()
     }
 
     /// Reports to other processes which frame the files hold. If that fails, the next application reports it.

@@ -9,7 +9,7 @@ use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, Store
 use crate::applier::{self, ApplierRequest, SOFT_BOUND};
 use crate::base::{Base, Mark};
 use crate::fault::During;
-use crate::files::{Files, Layer};
+use crate::files::{Files, WritableFiles};
 use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::options::Options;
@@ -39,7 +39,7 @@ pub struct Engine {
 /// Whether a store is read-only.
 #[derive(Debug)]
 enum MayWrite {
-    To(Arc<dyn Layer>),
+    To(Arc<dyn WritableFiles>),
     /// With the error that commits return.
     Not(Error),
 }
@@ -54,14 +54,14 @@ struct Writing {
 impl Engine {
     /// Opens a store for reading, and for writing once something is committed. Reads and writes nothing yet.
     pub fn writing(
-        layer: Arc<dyn Layer>,
+        writable: Arc<dyn WritableFiles>,
         layout: Layout,
         store: StoreId,
         base: Arc<dyn Base>,
         options: Options,
     ) -> Self {
-        let follower = Follower::new(layer.clone(), layout, store, base);
-        Self::of(follower, MayWrite::To(layer), options)
+        let follower = Follower::new(writable.clone(), layout, store, base);
+        Self::of(follower, MayWrite::To(writable), options)
     }
 
     /// Opens a store read-only; commits return `why`. Nothing in it can change, create or lock anything.
@@ -79,27 +79,33 @@ impl Engine {
     /// For the process that creates the store, before any other can find it: a base is never without a journal, so that
     /// a missing one is noticed. `Corrupt` if a journal with commits is already there: it belongs to a store whose base
     /// is gone.
-    pub fn create(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
+    pub fn create(
+        writable: &dyn WritableFiles,
+        layout: &Layout,
+        store: StoreId,
+        mark: &Mark,
+        options: &Options,
+    ) -> Result<()> {
         // Left by an interrupted attempt: its tip would report frames that the new store never had.
-        Self::discard(layer, layout)?;
+        Self::discard(writable, layout)?;
         let folder = layout.folder();
-        layer.make_dir(folder).during("making", folder)?;
-        begin(layer, layout, store, mark, options).inspect_err(|_| _ = Self::discard(layer, layout))
+        writable.make_dir(folder).during("making", folder)?;
+        begin(writable, layout, store, mark, options).inspect_err(|_| _ = Self::discard(writable, layout))
     }
 
     /// Removes a journal without commits, if there is one. `Corrupt` if it has commits.
-    pub fn discard(layer: &dyn Layer, layout: &Layout) -> Result<()> {
+    pub fn discard(writable: &dyn WritableFiles, layout: &Layout) -> Result<()> {
         let folder = layout.folder();
-        let found = Segment::of_any_store(layer, layout)?;
+        let found = Segment::of_any_store(writable, layout)?;
         if found.iter().any(Segment::is_used) {
             let what = format!("`{}`: the journal of a store whose base is gone", folder.display());
             return Err(Error::corrupt(what));
         }
         let segments = found.into_iter().map(|segment| segment.path);
         for path in segments.chain([layout.tip().to_owned()]).chain(lock_files(layout)) {
-            layer.remove(&path).during("removing", &path)?;
+            writable.remove(&path).during("removing", &path)?;
         }
-        layer.remove_dir(folder).during("removing", folder)
+        writable.remove_dir(folder).during("removing", folder)
     }
 
     /// Returns the reading side of the store: every read of the waist, for callers that may block.
@@ -178,13 +184,13 @@ impl Engine {
     /// in the folder of the journal. `Locked` if another process commits or applies for longer than
     /// [`Options::lock_wait`].
     pub fn repair(&self, gives_up: bool) -> Result<Repaired> {
-        let (layer, folder) = (self.layer()?, self.follower.layout.folder());
-        if layer.list(folder).during("listing", folder)?.is_empty()
+        let (writable, folder) = (self.writable()?, self.follower.layout.folder());
+        if writable.list(folder).during("listing", folder)?.is_empty()
             && !self.follower.base.snapshot()?.mark().is_complete
         {
             match self.follower.without_journal() {
                 Error::Corrupt(failure) if !gives_up => return Ok(only_without(folder, &failure.what, None)),
-                _ => drop(SharedFiles::open(&**layer, &self.follower.layout)?),
+                _ => drop(SharedFiles::open(&**writable, &self.follower.layout)?),
             }
         }
         self.writer()?.repair(gives_up)
@@ -220,21 +226,21 @@ impl Engine {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn layer(&self) -> Result<&Arc<dyn Layer>> {
+    fn writable(&self) -> Result<&Arc<dyn WritableFiles>> {
         match &self.may_write {
-            MayWrite::To(layer) => Ok(layer),
+            MayWrite::To(writable) => Ok(writable),
             MayWrite::Not(why) => Err(why.clone()),
         }
     }
 
     /// Returns the writing part, creating it for the first commit.
     fn writer(&self) -> Result<Arc<JournalWriter>> {
-        let layer = self.layer()?;
+        let writable = self.writable()?;
         let mut writing = self.lock_writer();
         if let Some(writing) = &*writing {
             return Ok(writing.writer.clone());
         }
-        let writer = Arc::new(JournalWriter::open(self.follower.clone(), layer.clone(), self.options.clone())?);
+        let writer = Arc::new(JournalWriter::open(self.follower.clone(), writable.clone(), self.options.clone())?);
         let working = writer.clone();
         // Without the thread the store works, and its base catches up when the store is closed.
         let applier = thread::Builder::new().name("nofx-apply".to_owned()).spawn(move || applier::run(&working)).ok();

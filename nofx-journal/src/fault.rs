@@ -24,7 +24,7 @@ pub fn into_error(error: io::Error, doing: &str, path: &Path) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             Error::full_because(what, error)
         }
-        // What the layer reports for a symbolic link, and for a folder in the place of a file or the reverse.
+        // What the file system reports for a symbolic link, and for a folder in the place of a file or the reverse.
         io::ErrorKind::InvalidData | io::ErrorKind::NotADirectory => {
             Error::corrupt_because(format!("`{}`", path.display()), error)
         }

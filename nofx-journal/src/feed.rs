@@ -11,7 +11,7 @@ use nofx_core::{BatchId, Error, REMEMBERED_COMMITS, Result};
 
 use crate::codec::{Decoder, Encoder, Remembered};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Files, Layer};
+use crate::files::{Files, WritableFiles};
 use crate::layout;
 use crate::quarantine;
 
@@ -252,28 +252,28 @@ pub struct FeedPart {
 
 impl FeedPart {
     /// Writes it, durably except for the name; returns whether the name is new.
-    pub fn write(&self, layer: &dyn Layer) -> Result<bool> {
+    pub fn write(&self, writable: &dyn WritableFiles) -> Result<bool> {
         let path = path_of(self.file);
         let is_new = self.offset == 0;
         if is_new {
             let folder = Path::new(layout::FEED);
-            if let Err(error) = layer.make_dir(folder) {
+            if let Err(error) = writable.make_dir(folder) {
                 if error.kind() != io::ErrorKind::NotADirectory {
                     return Err(error).during("making", folder);
                 }
-                quarantine::put(layer, folder)?;
-                layer.make_dir(folder).during("making", folder)?;
+                quarantine::put(writable, folder)?;
+                writable.make_dir(folder).during("making", folder)?;
             }
         }
-        let opened = match layer.edit(&path) {
+        let opened = match writable.edit(&path) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                quarantine::put(layer, &path)?;
-                layer.edit(&path)
+                quarantine::put(writable, &path)?;
+                writable.edit(&path)
             }
             opened => opened,
         };
         let opened = opened.during("opening", &path)?;
-        quarantine::keep_rest(layer, &path, &*opened, self.offset, &self.bytes)?;
+        quarantine::keep_rest(writable, &path, &*opened, self.offset, &self.bytes)?;
         opened.write_at(&self.bytes, self.offset).during("writing", &path)?;
         opened.sync().during("flushing", &path)?;
         Ok(is_new)
@@ -286,12 +286,12 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Removes the files with smaller numbers.
-pub fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
+pub fn remove_older(writable: &dyn WritableFiles, oldest: u64) -> Result<()> {
     let folder = Path::new(layout::FEED);
-    for entry in layer.list(folder).during("listing", folder)? {
+    for entry in writable.list(folder).during("listing", folder)? {
         if number_of(&entry.name).is_some_and(|number| number < oldest) {
             let path = folder.join(&entry.name);
-            layer.remove(&path).during("removing", &path)?;
+            writable.remove(&path).during("removing", &path)?;
         }
     }
     Ok(())
@@ -351,10 +351,10 @@ fn damage_in(path: &Path, bytes: &[u8], known: u64) -> Option<FeedDamage> {
 
 impl FeedDamage {
     /// Moves the file aside and leaves its readable part in its place. Durable on return.
-    pub fn repair(&self, layer: &dyn Layer) -> Result<PathBuf> {
-        let kept = quarantine::put(layer, &self.path)?;
-        layer.replace(&self.path, &self.readable).during("writing", &self.path)?;
-        layer.sync_dir(Path::new(layout::FEED)).during("flushing", Path::new(layout::FEED))?;
+    pub fn repair(&self, writable: &dyn WritableFiles) -> Result<PathBuf> {
+        let kept = quarantine::put(writable, &self.path)?;
+        writable.replace(&self.path, &self.readable).during("writing", &self.path)?;
+        writable.sync_dir(Path::new(layout::FEED)).during("flushing", Path::new(layout::FEED))?;
         Ok(kept)
     }
 }

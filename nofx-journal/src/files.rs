@@ -39,7 +39,7 @@ pub trait Files: Debug + Send + Sync {
 pub use nofx_platform::Boot;
 
 /// A folder that can also be changed.
-pub trait Layer: Files {
+pub trait WritableFiles: Files {
     /// Opens a file for reading and writing, creating it if there is none. Errors are those of [`open`](Files::open).
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>>;
     /// Opens a file for writing, and empties it.
@@ -255,7 +255,7 @@ impl Files for Disk {
     }
 }
 
-impl Layer for Disk {
+impl WritableFiles for Disk {
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>> {
         self.make(path, Self::making().truncate(false))
     }

@@ -15,12 +15,12 @@
 //! use nofx_journal::segment::{Header, NextFrame, Position, Segment, Spares, salt};
 //! use nofx_journal::tip::Tip;
 //!
-//! let (layer, sources) = (Disk::new(dir.path()), Sources::default());
+//! let (writable, sources) = (Disk::new(dir.path()), Sources::default());
 //! let layout = Layout::new("journal", *b"example\x01");
-//! let shared_files = SharedFiles::open(&layer, &layout)?;
+//! let shared_files = SharedFiles::open(&writable, &layout)?;
 //! let held = shared_files.lock().acquire(Duration::from_secs(5))?;
 //! let header = Header::after(&Position::default(), sources.store_id(), salt(&sources), None);
-//! let (segment, file) = Segment::begin_next(&layer, &layout, header, 0, 128 << 10, Spares::KeepLast)?;
+//! let (segment, file) = Segment::begin_next(&writable, &layout, header, 0, 128 << 10, Spares::KeepLast)?;
 //!
 //! let note = RecordKey::new(Kind::of("note"), "a")?;
 //! let batch = Batch::new(sources.batch_id()).put(note, Expect::Absent, Body::trusted("{}"));
@@ -28,7 +28,7 @@
 //! let (frame, after) = segment.frame(&header.start, std::slice::from_ref(&commit));
 //! file.write_at(&frame, header.start.offset)?;
 //! file.sync()?; // Now it happened,
-//! Tip::write_durable(shared_files.tip(), &after, layer.boot())?; // and now others see it.
+//! Tip::write_durable(shared_files.tip(), &after, writable.boot())?; // and now others see it.
 //! drop(held);
 //!
 //! assert_eq!(segment.read(&header.start)?, NextFrame::Group(vec![commit], after));
@@ -48,8 +48,8 @@
 //!   [`PersistenceBackend`](nofx_core::PersistenceBackend) over any base. A journal is created by [`Engine::create`]
 //!   and opened by [`Engine::writing`] or [`Engine::reading`].
 //! - [`files`]: the file system as this crate sees it. A [`Files`](files::Files) has nothing to write with; a
-//!   [`Layer`](files::Layer) has. [`quarantine`] keeps what cannot be read, [`escape`] derives file names from ids,
-//!   [`fault`] converts errors.
+//!   [`WritableFiles`](files::WritableFiles) has. [`quarantine`] keeps what cannot be read, [`escape`] derives file names
+//!   from ids, [`fault`] converts errors.
 //!
 //! What it does not do: decide how a base stores commits, or continue by itself without a base or a journal: a store
 //! that lacks either is `Corrupt`. If frames of the journal are damaged, those around them are read, what the damaged

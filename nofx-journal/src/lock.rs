@@ -11,7 +11,7 @@ use nofx_core::Holder;
 use nofx_platform::has_no_locks;
 
 use crate::fault::During;
-use crate::files::{Layer, WritableFile};
+use crate::files::{WritableFile, WritableFiles};
 
 /// The shortest and longest pauses between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
@@ -31,8 +31,8 @@ pub struct HeldLock(Arc<dyn WritableFile>);
 
 impl Lock {
     /// Opens the lock file at a path, creating it if there is none.
-    pub fn open(layer: &dyn Layer, path: &Path) -> Result<Self> {
-        let open = |path: &Path| layer.edit(path).during("opening", path);
+    pub fn open(writable: &dyn WritableFiles, path: &Path) -> Result<Self> {
+        let open = |path: &Path| writable.edit(path).during("opening", path);
         let holder = path.with_extension("holder");
         // The same length for every process, so that a name never keeps the end of a longer one.
         let we = format!("{:<10} {:<100}\n", std::process::id(), gethostname::gethostname().to_string_lossy());
@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn one_at_a_time_has_a_lock_and_the_others_are_told_who() {
         let dir = tempfile::tempdir().unwrap();
-        let layer = Disk::new(dir.path());
+        let writable = Disk::new(dir.path());
         let (one, other) =
-            (Lock::open(&layer, Path::new("lock")).unwrap(), Lock::open(&layer, Path::new("lock")).unwrap());
+            (Lock::open(&writable, Path::new("lock")).unwrap(), Lock::open(&writable, Path::new("lock")).unwrap());
         let held = one.acquire(WAIT).unwrap();
         assert!(other.try_acquire().unwrap().is_none());
         let Err(Error::Locked { holder: Some(holder), .. }) = other.acquire(WAIT) else { panic!("it was given twice") };
@@ -120,12 +120,12 @@ mod tests {
     #[test]
     fn a_lock_file_that_was_replaced_is_not_the_one_that_others_find() {
         let dir = tempfile::tempdir().unwrap();
-        let layer = Disk::new(dir.path());
-        let lock = Lock::open(&layer, Path::new("lock")).unwrap();
+        let writable = Disk::new(dir.path());
+        let lock = Lock::open(&writable, Path::new("lock")).unwrap();
         assert!(lock.is_in_place().unwrap());
         std::fs::rename(dir.path().join("lock"), dir.path().join("moved")).unwrap();
         assert!(!lock.is_in_place().unwrap());
-        let other = Lock::open(&layer, Path::new("lock")).unwrap();
+        let other = Lock::open(&writable, Path::new("lock")).unwrap();
         assert!(other.is_in_place().unwrap() && !lock.is_in_place().unwrap());
     }
 }

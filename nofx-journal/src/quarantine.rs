@@ -6,30 +6,36 @@ use nofx_core::Result;
 
 use crate::escape::escape;
 use crate::fault::During;
-use crate::files::{Layer, ReadableFile};
+use crate::files::{ReadableFile, WritableFiles};
 use crate::layout;
 
 /// Moves a file to the folder for damaged files.
-pub fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
-    let kept = free_name(layer, path)?;
-    layer.rename(path, &kept).during("moving aside", path)?;
-    flush_name(layer)?;
+pub fn put(writable: &dyn WritableFiles, path: &Path) -> Result<PathBuf> {
+    let kept = free_name(writable, path)?;
+    writable.rename(path, &kept).during("moving aside", path)?;
+    flush_name(writable)?;
     Ok(kept)
 }
 
 /// Moves whatever has this name to the folder for damaged files, if anything has.
-pub fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
+pub fn put_if_there(writable: &dyn WritableFiles, path: &Path) -> Result<Option<PathBuf>> {
     let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
-    let found = layer.list(folder).during("listing", folder)?;
+    let found = writable.list(folder).during("listing", folder)?;
     let is_there = found.iter().any(|entry| *entry.name == *name.to_string_lossy());
-    is_there.then(|| put(layer, path)).transpose()
+    is_there.then(|| put(writable, path)).transpose()
 }
 
 /// Copies the content of a file after `from`, unless each byte is the one about to be written there, or zero.
 ///
 /// A crash leaves only such bytes: anything else was put there by a person, or is something that a person would
 /// want to look at.
-pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn ReadableFile, from: u64, new: &[u8]) -> Result<()> {
+pub fn keep_rest(
+    writable: &dyn WritableFiles,
+    path: &Path,
+    file: &dyn ReadableFile,
+    from: u64,
+    new: &[u8],
+) -> Result<()> {
     if file.len().during("measuring", path)? <= from {
         return Ok(());
     }
@@ -37,24 +43,24 @@ pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn ReadableFile, from: 
     if rest.iter().enumerate().all(|(at, byte)| *byte == 0 || new.get(at) == Some(byte)) {
         return Ok(());
     }
-    let kept = free_name(layer, path)?;
-    layer.replace(&kept, &rest).during("writing", &kept)?;
-    flush_name(layer)
+    let kept = free_name(writable, path)?;
+    writable.replace(&kept, &rest).during("writing", &kept)?;
+    flush_name(writable)
 }
 
-fn free_name(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
+fn free_name(writable: &dyn WritableFiles, path: &Path) -> Result<PathBuf> {
     let folder = Path::new(layout::DAMAGED);
-    layer.make_dir(folder).during("making", folder)?;
-    let taken: Vec<_> = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect();
+    writable.make_dir(folder).during("making", folder)?;
+    let taken: Vec<_> = writable.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect();
     let base = escape(&nofx_platform::slashed(path));
     let name = (1..).map(|number| format!("{base}.{number}")).find(|name| !taken.contains(name));
     Ok(folder.join(name.unwrap_or(base)))
 }
 
-fn flush_name(layer: &dyn Layer) -> Result<()> {
+fn flush_name(writable: &dyn WritableFiles) -> Result<()> {
     let folder = Path::new(layout::DAMAGED);
-    layer.sync_dir(folder).during("flushing", folder)?;
-    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))
+    writable.sync_dir(folder).during("flushing", folder)?;
+    writable.sync_dir(Path::new("")).during("flushing", Path::new("."))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl JournalWriter {
         let after = follower.base.snapshot()?.mark();
         let mut newest =
             follower.tip().map_or(0, |tip| tip.durable.frame).max(after.frame).max(follower.position().frame);
-        for segment in Segment::all(&*self.layer, &follower.layout, follower.store)? {
+        for segment in Segment::all(&*self.writable, &follower.layout, follower.store)? {
             let groups = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
             newest = groups
                 .iter()
@@ -124,10 +124,10 @@ impl JournalWriter {
 
     /// Begins a generation after what the base holds, and keeps the files of earlier ones under other names.
     fn begin_after(&self, mark: &Mark) -> Result<(Segment, Option<String>)> {
-        let (layer, layout, store) = (&*self.layer, &self.follower.layout, self.follower.store);
-        let before = segment_files(layer, layout)?;
+        let (writable, layout, store) = (&*self.writable, &self.follower.layout, self.follower.store);
+        let before = segment_files(writable, layout)?;
         let reported = self.follower.tip().map(|tip| tip.durable.generation);
-        let found = Segment::of_any_store(layer, layout)?;
+        let found = Segment::of_any_store(writable, layout)?;
         let newest = found.iter().map(|segment| segment.header.start.generation).chain(reported).max();
         // A gap says that no reader needs what comes before it.
         let generation = newest.unwrap_or_default() + 1;
@@ -135,24 +135,24 @@ impl JournalWriter {
             Position { generation, frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
         let header = Header::after(&at, store, salt(&self.options.sources), mark.last_seq);
         let aside = if before.is_empty() { None } else { Some(self.put_aside(before)?) };
-        let path = unused_path(layer, layout)?;
-        let (next, _) = Segment::begin(layer, layout, path, header, self.options.segment_bytes)?;
+        let path = unused_path(writable, layout)?;
+        let (next, _) = Segment::begin(writable, layout, path, header, self.options.segment_bytes)?;
         Ok((next, aside))
     }
 
     /// Renames files so that no process takes them for segments, and returns the prefix of their new names. Durable on
     /// return.
     fn put_aside(&self, files: Vec<PathBuf>) -> Result<String> {
-        let (layer, folder) = (&*self.layer, self.follower.layout.folder());
-        let taken = layer.list(folder).during("listing", folder)?;
+        let (writable, folder) = (&*self.writable, self.follower.layout.folder());
+        let taken = writable.list(folder).during("listing", folder)?;
         let is_free = |prefix: &String| taken.iter().all(|entry| !entry.name.starts_with(prefix.as_str()));
         let prefix = (1..).map(|number| format!("{DAMAGED_PREFIX}{number}-")).find(is_free).unwrap_or_default();
         for path in files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let kept = folder.join(format!("{prefix}{name}"));
-            layer.rename(&path, &kept).during("moving aside", &path)?;
+            writable.rename(&path, &kept).during("moving aside", &path)?;
         }
-        layer.sync_dir(folder).during("flushing", folder)?;
+        writable.sync_dir(folder).during("flushing", folder)?;
         Ok(format!("{}/{prefix}*", slashed(folder)))
     }
 }

@@ -14,7 +14,7 @@ use nofx_core::{Batch, Result, Seq, Sources, StoreId};
 
 use crate::codec::{Commit, Decoder, Encoder};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Files, Layer, ReadableFile, WritableFile};
+use crate::files::{Files, ReadableFile, WritableFile, WritableFiles};
 use crate::layout::{Layout, Magic};
 
 /// Where the frames of a segment begin.
@@ -221,26 +221,26 @@ impl Segment {
     /// The base must be known to hold every frame up to `applied` durably: the applier reported so after its own flush.
     /// Surplus segments are removed. Returns the new one with its file, for writing.
     pub fn begin_next(
-        layer: &dyn Layer,
+        writable: &dyn WritableFiles,
         layout: &Layout,
         header: Header,
         applied: u64,
         room: u64,
         spares: Spares,
     ) -> Result<(Self, Arc<dyn WritableFile>)> {
-        let all = Self::all(layer, layout, header.store)?;
+        let all = Self::all(writable, layout, header.store)?;
         let needed_from = |pair: &[Self]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
         let spare = all.windows(2).take_while(|pair| needed_from(pair) <= applied).count();
         let kept = if spares == Spares::KeepLast { 1 } else { 0 };
         let mut unneeded = all.iter().take(spare);
         let path = match unneeded.next().filter(|_| spare > kept) {
             Some(oldest) => oldest.path.clone(),
-            None => unused_path(layer, layout)?,
+            None => unused_path(writable, layout)?,
         };
-        let begun = Self::begin(layer, layout, path, header, room)?;
+        let begun = Self::begin(writable, layout, path, header, room)?;
         // The oldest go first, so that the remaining generations have no gap.
         for surplus in unneeded.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
-            layer.remove(&surplus.path).during("removing", &surplus.path)?;
+            writable.remove(&surplus.path).during("removing", &surplus.path)?;
         }
         Ok(begun)
     }
@@ -249,19 +249,19 @@ impl Segment {
     ///
     /// Returns it with its file, for writing.
     pub fn begin(
-        layer: &dyn Layer,
+        writable: &dyn WritableFiles,
         layout: &Layout,
         path: PathBuf,
         header: Header,
         room: u64,
     ) -> Result<(Self, Arc<dyn WritableFile>)> {
-        let file = layer.edit(&path).during("opening", &path)?;
+        let file = writable.edit(&path).during("opening", &path)?;
         let length = file.len().during("measuring", &path)?;
         let is_new = length < room;
         if is_new && let Err(error) = fill(&*file, room) {
             if length == 0 {
                 // Without a header it would belong to no store, and each attempt would leave one.
-                _ = layer.remove(&path);
+                _ = writable.remove(&path);
             }
             return Err(error).during("filling", &path);
         }
@@ -276,7 +276,7 @@ impl Segment {
             file.set_len(room).during("cutting", &path)?;
         }
         if is_new {
-            layer.sync_dir(layout.folder()).during("flushing", layout.folder())?;
+            writable.sync_dir(layout.folder()).during("flushing", layout.folder())?;
         }
         Ok((Self { file: file.clone(), path, header, room, magic: layout.magic }, file))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nofx_core::Result;
 
 use crate::fault::During;
-use crate::files::{Files, Layer, WritableFile};
+use crate::files::{Files, WritableFile, WritableFiles};
 use crate::layout::Layout;
 use crate::lock::Lock;
 
@@ -25,12 +25,12 @@ pub struct SharedFiles {
 
 impl SharedFiles {
     /// Opens the files, and creates missing ones, including the folder of the journal.
-    pub fn open(layer: &dyn Layer, layout: &Layout) -> Result<Self> {
+    pub fn open(writable: &dyn WritableFiles, layout: &Layout) -> Result<Self> {
         // It may have been removed; the store can still be read then.
         let folder = layout.folder();
-        layer.make_dir(folder).during("making", folder)?;
-        let (lock, apply_lock) = (Lock::open(layer, layout.lock())?, Lock::open(layer, layout.apply_lock())?);
-        let tip = layer.edit(layout.tip()).during("opening", layout.tip())?;
+        writable.make_dir(folder).during("making", folder)?;
+        let (lock, apply_lock) = (Lock::open(writable, layout.lock())?, Lock::open(writable, layout.apply_lock())?);
+        let tip = writable.edit(layout.tip()).during("opening", layout.tip())?;
         Ok(Self { tip_path: layout.tip().to_owned(), lock, apply_lock, tip })
     }
 
@@ -104,14 +104,14 @@ mod tests {
     #[test]
     fn what_is_no_file_where_processes_meet_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let layer = Disk::new(dir.path());
-        SharedFiles::open(&layer, &layout()).unwrap();
-        assert!(no_shared_files(&layer, &layout()).is_empty());
+        let writable = Disk::new(dir.path());
+        SharedFiles::open(&writable, &layout()).unwrap();
+        assert!(no_shared_files(&writable, &layout()).is_empty());
         for path in ["journal/apply-lock", "journal/tip"] {
             std::fs::remove_file(dir.path().join(path)).unwrap();
             std::fs::create_dir(dir.path().join(path)).unwrap();
         }
-        assert_eq!(no_locks(&layer, &layout()), [PathBuf::from("journal/apply-lock")]);
-        assert_eq!(no_shared_files(&layer, &layout()), ["journal/apply-lock", "journal/tip"].map(PathBuf::from));
+        assert_eq!(no_locks(&writable, &layout()), [PathBuf::from("journal/apply-lock")]);
+        assert_eq!(no_shared_files(&writable, &layout()), ["journal/apply-lock", "journal/tip"].map(PathBuf::from));
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::files::{Boot, Entry, Files, Layer, ReadableFile, WritableFile};
+use crate::files::{Boot, Entry, Files, ReadableFile, WritableFile, WritableFiles};
 
 const SECTOR: usize = 512;
 
@@ -411,7 +411,7 @@ impl Files for Sim {
     }
 }
 
-impl Layer for Sim {
+impl WritableFiles for Sim {
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>> {
         if let Some(file) = self.find(path)? {
             return Ok(file);

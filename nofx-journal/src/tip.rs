@@ -74,7 +74,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::files::Layer;
+    use crate::files::WritableFiles;
     use crate::sim::Sim;
 
     const PLACE: Position = Position { generation: 3, offset: 700, frame: 41, chain: 0xabcd, commits: 50 };

@@ -12,7 +12,7 @@ use crate::applier::{ApplierRequest, HARD_BOUND, SOFT_BOUND};
 use crate::base::Mark;
 use crate::codec::Commit;
 use crate::fault::{During, forbids_writing, into_error};
-use crate::files::{Layer, WritableFile};
+use crate::files::{WritableFile, WritableFiles};
 use crate::follower::{Follower, TRIES};
 use crate::judge::NamedKeys;
 use crate::layout::Layout;
@@ -36,7 +36,7 @@ const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 #[derive(Debug)]
 pub(crate) struct JournalWriter {
     pub(crate) follower: Arc<Follower>,
-    pub(crate) layer: Arc<dyn Layer>,
+    pub(crate) writable: Arc<dyn WritableFiles>,
     pub(crate) options: Options,
     shared_files: RwLock<Arc<SharedFiles>>,
     /// Whose turn it is to commit, within this process.
@@ -64,14 +64,14 @@ pub(crate) struct JournalTurn {
 
 impl JournalWriter {
     /// Creates what is needed for writing, if something is missing: also the whole journal, if the base is complete.
-    pub(crate) fn open(follower: Arc<Follower>, layer: Arc<dyn Layer>, options: Options) -> Result<Self> {
-        if segment_files(&*layer, &follower.layout)?.is_empty() {
-            begin_missing(&*layer, &follower, &options)?;
+    pub(crate) fn open(follower: Arc<Follower>, writable: Arc<dyn WritableFiles>, options: Options) -> Result<Self> {
+        if segment_files(&*writable, &follower.layout)?.is_empty() {
+            begin_missing(&*writable, &follower, &options)?;
         }
-        let shared_files = shared_files(&*layer, &follower)?;
+        let shared_files = shared_files(&*writable, &follower)?;
         Ok(Self {
             follower,
-            layer,
+            writable,
             options,
             shared_files: RwLock::new(Arc::new(shared_files)),
             committing: Mutex::default(),
@@ -135,7 +135,7 @@ impl JournalWriter {
         self.catch_up(&mut turn, &shared_files)?;
         let (segment, position) = self.end()?;
         let Follower { store, layout, .. } = &*self.follower;
-        let taken: u64 = Segment::all(&*self.layer, layout, *store)?.iter().map(|segment| segment.room).sum();
+        let taken: u64 = Segment::all(&*self.writable, layout, *store)?.iter().map(|segment| segment.room).sum();
         if taken <= room || self.follower.tip().is_none_or(|tip| tip.applied < position.frame) {
             return Ok(());
         }
@@ -144,8 +144,8 @@ impl JournalWriter {
         let (next, _) = self.begin_segment(&mut turn, &position, room)?;
         self.report_durable(&shared_files, &next.header.start);
         // The oldest go first, so that the remaining generations have no gap.
-        let others = Segment::all(&*self.layer, layout, *store)?.into_iter().filter(|other| other.path != next.path);
-        others.into_iter().try_for_each(|other| self.layer.remove(&other.path).during("removing", &other.path))
+        let others = Segment::all(&*self.writable, layout, *store)?.into_iter().filter(|other| other.path != next.path);
+        others.into_iter().try_for_each(|other| self.writable.remove(&other.path).during("removing", &other.path))
     }
 
     /// Waits for this process's turn to commit.
@@ -166,7 +166,7 @@ impl JournalWriter {
     }
 
     fn open_shared_files(&self) -> Result<Arc<SharedFiles>> {
-        let shared_files = Arc::new(shared_files(&*self.layer, &self.follower)?);
+        let shared_files = Arc::new(shared_files(&*self.writable, &self.follower)?);
         *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
         Ok(shared_files)
     }
@@ -344,7 +344,7 @@ impl JournalWriter {
         if let Some(file) = turn.file.as_ref().filter(is_it) {
             return Ok(file.clone());
         }
-        let file = self.layer.edit(&segment.path).during("opening", &segment.path)?;
+        let file = self.writable.edit(&segment.path).during("opening", &segment.path)?;
         turn.file = Some(file.clone());
         // From now on it is read through this handle too, by which it is recognised again.
         self.follower.tail().read_from(&segment.header, file.clone());
@@ -363,7 +363,7 @@ impl JournalWriter {
         let applied = self.follower.tip().map_or(0, |tip| tip.applied);
         let last_seq = self.follower.tail().end().last_seq;
         let header = Header::after(at, *store, salt(&self.options.sources), last_seq);
-        let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, room, turn.spares)?;
+        let (next, file) = Segment::begin_next(&*self.writable, layout, header, applied, room, turn.spares)?;
         turn.file = Some(file.clone());
         let mut tail = self.follower.tail();
         if tail.position().is_same_frame(at) {
@@ -390,18 +390,18 @@ impl JournalWriter {
         let (layout, boot) = (&self.follower.layout, self.follower.files.boot());
         let replaced = || {
             let applied = self.follower.tip().map_or(0, |tip| tip.applied);
-            let file = self.layer.create(layout.tip_beside())?;
+            let file = self.writable.create(layout.tip_beside())?;
             Tip::write_durable(&*file, durable, boot)?;
             Tip::write_applied(&*file, applied)?;
-            self.layer.rename(layout.tip_beside(), layout.tip())
+            self.writable.rename(layout.tip_beside(), layout.tip())
         };
         let reported = Tip::write_durable(shared_files.tip(), durable, boot).or_else(|_| replaced());
-        reported.is_ok() || self.layer.remove(layout.tip()).is_ok()
+        reported.is_ok() || self.writable.remove(layout.tip()).is_ok()
     }
 }
 
 /// Creates a missing journal, if the base says that it holds everything that was committed.
-fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> Result<()> {
+fn begin_missing(writable: &dyn WritableFiles, follower: &Follower, options: &Options) -> Result<()> {
     let Follower { layout, store, .. } = follower;
     let complete = || -> Result<Option<Mark>> {
         let mark = follower.base.snapshot()?.mark();
@@ -410,22 +410,28 @@ fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> R
     if complete()?.is_none() {
         return Ok(());
     }
-    let shared_files = SharedFiles::open(layer, layout)?;
+    let shared_files = SharedFiles::open(writable, layout)?;
     let _held = shared_files.lock().acquire(options.lock_wait)?;
     match complete()? {
         // Another process may have created it first.
-        Some(mark) if segment_files(layer, layout)?.is_empty() => begin(layer, layout, *store, &mark, options),
+        Some(mark) if segment_files(writable, layout)?.is_empty() => begin(writable, layout, *store, &mark, options),
         _ => Ok(()),
     }
 }
 
 /// Begins the first generation of a journal, after what the base holds. Durable on return.
-pub(crate) fn begin(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
+pub(crate) fn begin(
+    writable: &dyn WritableFiles,
+    layout: &Layout,
+    store: StoreId,
+    mark: &Mark,
+    options: &Options,
+) -> Result<()> {
     let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
     let header = Header::after(&at, store, salt(&options.sources), mark.last_seq);
-    Segment::begin_next(layer, layout, header, 0, first_segment(options), Spares::KeepLast)?;
+    Segment::begin_next(writable, layout, header, 0, first_segment(options), Spares::KeepLast)?;
     let above = layout.folder().parent().unwrap_or(Path::new(""));
-    layer.sync_dir(above).during("flushing", above)
+    writable.sync_dir(above).during("flushing", above)
 }
 
 /// Returns the size of a store's first segment.
@@ -435,13 +441,13 @@ pub(crate) fn first_segment(options: &Options) -> u64 {
 
 /// Opens the shared lock and tip files. Creates nothing if the journal is gone: without it the store is damaged, or was
 /// moved as a whole, which its base then reports.
-fn shared_files(layer: &dyn Layer, follower: &Follower) -> Result<SharedFiles> {
+fn shared_files(writable: &dyn WritableFiles, follower: &Follower) -> Result<SharedFiles> {
     let folder = follower.layout.folder();
-    if layer.list(folder).during("listing", folder)?.is_empty() {
+    if writable.list(folder).during("listing", folder)?.is_empty() {
         follower.base.snapshot()?;
         return Err(follower.without_journal());
     }
-    SharedFiles::open(layer, &follower.layout)
+    SharedFiles::open(writable, &follower.layout)
 }
 
 /// Splits a group so that each part fits into a frame.

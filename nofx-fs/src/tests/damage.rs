@@ -144,7 +144,7 @@ fn missing_and_truncated_files_are_reported() {
 fn strays_and_foreign_files_are_left_alone() {
     let sim = Sim::default();
     drop(filled(&sim));
-    let stray = nofx_journal::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
+    let stray = nofx_journal::files::WritableFiles::edit(&sim, Path::new("agents/notes.txt")).unwrap();
     stray.write_at(b"mine", 0).unwrap();
     sim.delete(layout::CATALOG);
     let store = open(&sim);
@@ -402,7 +402,7 @@ fn a_check_finds_each_damage_and_nothing_else() {
     sim.tamper(layout::CATALOG, |bytes| bytes[9] ^= 1);
     sim.tamper(layout::INDEX, |bytes| bytes[9] ^= 1);
     sim.tamper("feed/00000000", |bytes| bytes[30] ^= 1);
-    let stray = nofx_journal::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
+    let stray = nofx_journal::files::WritableFiles::edit(&sim, Path::new("agents/notes.txt")).unwrap();
     stray.write_at(b"mine", 0).unwrap();
     let before = sim.everything();
     let found = store.check().unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nofx_core::{Changes, Expect, LogQuery, RecordKey, Repair, Repaired, ScanQuery, kind};
-use nofx_journal::files::Layer;
+use nofx_journal::files::WritableFiles;
 use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, open};
@@ -35,10 +35,10 @@ fn repaired(sim: &Sim, paths: &[&str]) -> (OpenFolder, Vec<Repair>) {
 
 /// Puts a file in its place.
 fn write(sim: &Sim, path: &str, bytes: &[u8]) {
-    let (layer, path): (&dyn Layer, _) = (sim, Path::new(path));
+    let (writable, path): (&dyn WritableFiles, _) = (sim, Path::new(path));
     let above: Vec<_> = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
-    above.into_iter().rev().for_each(|above| layer.make_dir(above).unwrap());
-    layer.replace(path, bytes).unwrap();
+    above.into_iter().rev().for_each(|above| writable.make_dir(above).unwrap());
+    writable.replace(path, bytes).unwrap();
 }
 
 fn everything_but(store: &OpenFolder, missing: usize) {

@@ -11,7 +11,7 @@ use nofx_core::{
 
 use super::world::{History, STORE, layout};
 use crate::base::{Base, Mark};
-use crate::files::{Disk, Layer};
+use crate::files::{Disk, WritableFiles};
 use crate::memory::MemoryBase;
 use crate::segment::segment_files;
 use crate::shared_files::SharedFiles;
@@ -28,12 +28,12 @@ fn options() -> Options {
     Options { segment_bytes: 1024, lock_wait: std::time::Duration::from_secs(60), ..Options::default() }
 }
 
-pub(super) fn create(layer: &dyn Layer) {
-    Engine::create(layer, &layout(), STORE, &Mark::default(), &options()).unwrap();
+pub(super) fn create(writable: &dyn WritableFiles) {
+    Engine::create(writable, &layout(), STORE, &Mark::default(), &options()).unwrap();
 }
 
-pub(super) fn open(layer: Arc<dyn Layer>, base: &MemoryBase) -> Engine {
-    Engine::writing(layer, layout(), STORE, Arc::new(base.clone()), options())
+pub(super) fn open(writable: Arc<dyn WritableFiles>, base: &MemoryBase) -> Engine {
+    Engine::writing(writable, layout(), STORE, Arc::new(base.clone()), options())
 }
 
 pub(super) fn batch() -> Batch {

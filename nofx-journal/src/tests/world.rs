@@ -10,7 +10,7 @@ use nofx_core::{
 
 use crate::base::{Base, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
-use crate::files::{Files, Layer, WritableFile};
+use crate::files::{Files, WritableFile, WritableFiles};
 use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::memory::MemoryBase;

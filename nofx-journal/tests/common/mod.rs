@@ -29,14 +29,14 @@ impl Factory for Behind {
     async fn place(&self) -> Result<Arc<dyn Place>> {
         let folder = tempfile::tempdir().map_err(|error| Error::unavailable_because("a folder", error))?;
         let base = if self.changes_in_place { MemoryBase::changing_in_place() } else { MemoryBase::new() };
-        let (store, layer) = (Sources::default().store_id(), Arc::new(Disk::new(folder.path())));
-        Engine::create(&*layer, &layout(), store, &Mark::default(), &Options::default())?;
+        let (store, writable) = (Sources::default().store_id(), Arc::new(Disk::new(folder.path())));
+        Engine::create(&*writable, &layout(), store, &Mark::default(), &Options::default())?;
         Ok(Arc::new(Folder {
             _folder: folder,
             base,
             apply_after: self.apply_after,
             store,
-            layer,
+            writable,
             engine: Mutex::default(),
         }))
     }
@@ -51,7 +51,7 @@ struct Folder {
     base: MemoryBase,
     apply_after: Duration,
     store: StoreId,
-    layer: Arc<Disk>,
+    writable: Arc<Disk>,
     engine: Mutex<Weak<Engine>>,
 }
 
@@ -62,7 +62,7 @@ impl Place for Folder {
         let engine = known.upgrade().unwrap_or_else(|| {
             let (base, mut options) = (Arc::new(self.base.clone()), Options::default());
             options.apply_after = self.apply_after;
-            Arc::new(Engine::writing(self.layer.clone(), layout(), self.store, base, options))
+            Arc::new(Engine::writing(self.writable.clone(), layout(), self.store, base, options))
         });
         *known = Arc::downgrade(&engine);
         let info = BackendInfo {
