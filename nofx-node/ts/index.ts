@@ -21,14 +21,14 @@
  */
 
 export type * from './agents';
-export * from './care';
 export type * from './cleanup';
 export type * from './doctor';
 export type * from './entities';
 export * from './errors';
 export type { ExpiryEvent, ExpiryOptions } from './expiry';
 export type { HistoryOptions } from './history';
-export type { LongOptions, Progress } from './long';
+export type { LongOptions, Progress } from './long-calls';
+export * from './maintenance';
 export type * from './migration';
 export type { OrchestrationFilter, OrchestrationMessage, OrchestrationStats } from './orchestration';
 export { Listing } from './pages';

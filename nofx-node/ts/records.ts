@@ -1,6 +1,6 @@
 import type { ErrorCode } from './errors';
+import { invalid } from './own-errors';
 import { Listing, type Page } from './pages';
-import { invalid } from './written';
 
 /** Identifies one of a host's own records or logs. */
 export interface RecordName {

@@ -25,19 +25,20 @@ import type {
 import { type ErrorDetails, errorFrom, errorOf } from './errors';
 import { type ExpiryEvent, type ExpiryOptions, type ExpiryPage, expiries } from './expiry';
 import { historyOf, type HistoryOptions, historyPage } from './history';
-import { Joining } from './joining';
-import { long, type LongOptions } from './long';
-import { Listing, type Page } from './pages';
+import { JoinedCalls } from './joined-calls';
+import { long, type LongOptions } from './long-calls';
+import { invalid, notFound } from './own-errors';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
+import { OpenStore } from './open-store';
 import { type OrchestrationFilter, type OrchestrationMessage, orchestrationOf, type OrchestrationStats } from './orchestration';
-import { Opened } from './opened';
 import type { Kind, Which } from './order';
+import { Listing, type Page } from './pages';
 import { Records } from './records';
+import { written } from './requests';
 import type { SearchQuery, SearchResult } from './search';
 import type { NewTask, StartedTask, Task, Tasks } from './tasks';
 import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
 import { type Appended, SessionWriter } from './writer';
-import { invalid, notFound, written } from './written';
 
 /** Options of opening a store. */
 export interface OpenOptions {
@@ -82,7 +83,7 @@ export interface StoreInfo {
 export async function open(location: string, options: OpenOptions = {}): Promise<Workspace> {
   const text = written(options);
   try {
-    return new Workspace(new Opened(() => addon.open(location, text), await addon.open(location, text)));
+    return new Workspace(new OpenStore(() => addon.open(location, text), await addon.open(location, text)));
   } catch (rejection) {
     throw errorOf(rejection);
   }
@@ -95,7 +96,7 @@ export async function open(location: string, options: OpenOptions = {}): Promise
  * the changes made before. Calls that add messages to one session share commits while they wait. A failed call affects only its own caller.
  */
 export class Workspace {
-  readonly #opened: Opened;
+  readonly #opened: OpenStore;
   readonly #scope: Scope;
   /** The addon's handle for this scope, and the open store that it belongs to. */
   #scoped: { of: Handle; handle: Handle } | undefined;
@@ -105,14 +106,14 @@ export class Workspace {
   declare [Symbol.asyncDispose]: () => Promise<void>;
 
   /** @internal */
-  constructor(opened: Opened, scope: Scope = {}, lines?: Lines) {
+  constructor(opened: OpenStore, scope: Scope = {}, lines?: Lines) {
     this.#opened = opened;
     this.#scope = scope;
     this.#lines = lines ?? {
-      messages: new Joining(opened.order, 'session', (session, messages) =>
+      messages: new JoinedCalls(opened.order, 'session', (session, messages) =>
         this.#asked('addMessages', `{"session":${JSON.stringify(session)},"messages":${messages}}`),
       ),
-      orchestration: new Joining(opened.order, 'orchestration', async (_, messages) => {
+      orchestration: new JoinedCalls(opened.order, 'orchestration', async (_, messages) => {
         await this.#asked('saveOrchestrations', `{"messages":${messages}}`);
         return 0;
       }),
@@ -831,8 +832,8 @@ interface Scope {
 
 /** Messages that wait to be added together; those of an operation are those of its namespace. */
 interface Lines {
-  messages: Joining;
-  orchestration: Joining;
+  messages: JoinedCalls;
+  orchestration: JoinedCalls;
 }
 
 /** The verbs that can belong to a host's operation: those that write one thing, or several all or nothing. */

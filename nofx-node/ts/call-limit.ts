@@ -5,7 +5,7 @@
  *
  * @internal
  */
-export class Gate {
+export class CallLimit {
   readonly #limit: number;
   #inside = 0;
   #waiting: (() => void)[] = [];

@@ -1,6 +1,6 @@
 import { errorOf } from './errors';
 import { addon } from './native';
-import { written } from './written';
+import { written } from './requests';
 
 /** The repairs that were made, and those that would lose something. */
 export interface Repaired {

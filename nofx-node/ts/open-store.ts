@@ -1,6 +1,6 @@
 import type { Handle } from './addon';
+import { CallLimit } from './call-limit';
 import { ClosedError, errorOf } from './errors';
-import { Gate } from './gate';
 import { Order } from './order';
 import type { Workspace } from './workspace';
 
@@ -18,13 +18,13 @@ const CLOSE_WAIT_MS = 2400;
  *
  * @internal
  */
-export class Opened {
+export class OpenStore {
   readonly order = new Order();
   /** The namespaces in use, by name: calls on one namespace share commits. */
   readonly namespaces = new Map<string, Workspace>();
   readonly #openAgain: () => Promise<Handle>;
   #handle: Handle;
-  readonly #gate = new Gate(CALLS_AT_ONCE);
+  readonly #limit = new CallLimit(CALLS_AT_ONCE);
   #closing: Promise<void> | undefined;
 
   constructor(openAgain: () => Promise<Handle>, handle: Handle) {
@@ -50,7 +50,7 @@ export class Opened {
 
   /** Calls the addon when there is a free slot. */
   async enter<T>(call: () => Promise<T>): Promise<T> {
-    const turn = this.#gate.enter();
+    const turn = this.#limit.enter();
     if (turn !== undefined) {
       await turn;
     }
@@ -59,7 +59,7 @@ export class Opened {
     } catch (rejection) {
       throw errorOf(rejection);
     } finally {
-      this.#gate.leave();
+      this.#limit.leave();
     }
   }
 
@@ -83,7 +83,7 @@ export class Opened {
     const started = performance.now();
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_WAIT_MS / 2)));
-    await Promise.race([this.order.idle().then(() => this.#gate.idle()), patience]);
+    await Promise.race([this.order.idle().then(() => this.#limit.idle()), patience]);
     clearTimeout(timer);
     const left = Math.max(0, CLOSE_WAIT_MS - (performance.now() - started));
     try {

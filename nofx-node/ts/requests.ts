@@ -1,4 +1,4 @@
-import { InvalidError, NotFoundError } from './errors';
+import { invalid } from './own-errors';
 
 /**
  * Writes a request as JSON, immediately: changes that the caller makes while waiting are not part of it. Names the member that cannot be written.
@@ -46,15 +46,4 @@ function isDate(value: unknown): boolean {
 /** Returns the first line of an error's message: if the argument contains itself, the other lines draw the cycle. */
 function reason(error: unknown): string {
   return String(error instanceof Error ? error.message : error).split('\n')[0] ?? '';
-}
-
-/** Creates the error for an argument that can never be valid. @internal */
-export function invalid(what: string): InvalidError {
-  return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct the request' });
-}
-
-/** Creates the error for a call on something that does not exist. */
-export function notFound(what: string): NotFoundError {
-  const nextStep = 'check the id against what the store lists; nothing was written';
-  return new NotFoundError({ code: 'not-found', message: `not found: ${what}`, nextStep });
 }

@@ -1,6 +1,7 @@
 import { NofxError } from './errors';
 import type { Kind, Order } from './order';
-import { invalid, written } from './written';
+import { invalid } from './own-errors';
+import { written } from './requests';
 
 /** The most messages in one call to the addon. */
 const MOST_MESSAGES = 1000;
@@ -34,7 +35,7 @@ interface Call {
  *
  * @internal
  */
-export class Joining {
+export class JoinedCalls {
   readonly #order: Order;
   readonly #kind: Kind;
   readonly #add: (id: string, messages: string) => Promise<number>;
