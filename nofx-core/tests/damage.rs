@@ -110,7 +110,7 @@ async fn a_log_whose_head_cannot_be_read_is_one_error_and_hides_no_other_log() {
 }
 
 #[tokio::test]
-async fn who_reads_all_is_told_what_is_missing() {
+async fn reading_everything_reports_what_is_missing() {
     let world = of_entries(10).await;
     let mut head = world.store.head(&log()).await.unwrap();
     let all: Vec<_> = world.store.read_whole(&head, 4).collect().await;

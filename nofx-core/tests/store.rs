@@ -154,7 +154,7 @@ async fn gather(backend: &Gated, store: &Store, others: usize) -> (Appending, Ve
 }
 
 #[tokio::test]
-async fn whoever_arrives_during_a_flush_shares_the_next_one() {
+async fn callers_that_arrive_during_a_flush_share_the_next_one() {
     let backend = Gated::closed();
     let store = Store::new(backend.clone());
     let (first, others) = gather(&backend, &store, 20).await;
@@ -179,7 +179,7 @@ async fn an_unknown_outcome_is_settled_without_doing_it_twice() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_stays_unknown_is_told_and_can_be_settled_later() {
+async fn an_outcome_that_stays_unknown_is_reported_and_can_be_settled_later() {
     let backend = Gated::open();
     for _ in 0..3 {
         backend.next(Scripted::FailAfter(Error::unknown("flushing")));
@@ -193,7 +193,7 @@ async fn an_outcome_that_stays_unknown_is_told_and_can_be_settled_later() {
 }
 
 #[tokio::test]
-async fn what_may_have_happened_is_never_told_as_if_it_had_not() {
+async fn what_may_have_happened_is_never_reported_as_if_it_had_not() {
     let backend = Gated::open();
     backend.next(Scripted::FailAfter(Error::unknown("flushing")));
     backend.next(Scripted::FailBefore(Error::Locked { what: "store".to_owned(), holder: None }));
@@ -204,7 +204,7 @@ async fn what_may_have_happened_is_never_told_as_if_it_had_not() {
 }
 
 #[tokio::test]
-async fn nobody_fails_for_a_neighbour_who_meets_damage() {
+async fn a_batch_that_meets_damage_fails_no_other_of_its_group() {
     let backend = Gated::closed();
     let store = Store::new(backend.clone());
     let (first, others) = gather(&backend, &store, 2).await;
@@ -221,7 +221,7 @@ async fn nobody_fails_for_a_neighbour_who_meets_damage() {
 }
 
 #[tokio::test]
-async fn nobody_fails_for_a_neighbour_when_the_disk_is_full() {
+async fn on_a_full_disk_each_batch_of_a_group_is_tried_alone() {
     let backend = Gated::closed();
     let store = Store::new(backend.clone());
     let (first, others) = gather(&backend, &store, 3).await;

@@ -256,7 +256,7 @@ async fn a_backend_that_panics_below_a_caller_ends_the_store_and_not_the_caller(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_who_stop_waiting_at_any_moment_hold_up_nobody() {
+async fn callers_that_stop_waiting_at_any_moment_hold_up_no_others() {
     let backend = Watched::new();
     let store = Store::new(backend.clone());
     let callers = (0..200_u32).map(|caller| {

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_file_and_the_file_tells_the_kind() {
+    fn every_kind_has_its_file_and_the_file_shows_the_kind() {
         let unknown = Kind::of("later");
         for kind in KINDS.iter().map(|info| &info.kind).chain([&unknown]) {
             for id in ["7f3a", "a.b", "A/../b"] {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn strays_are_nobodys() {
+    fn strays_belong_to_no_key() {
         for path in ["agents/notes.txt", "agents/A.json", "sessions/x/y.jsonl", "agents/a.json~new", "agents"] {
             assert_eq!(named(Path::new(path)), None, "{path}");
         }

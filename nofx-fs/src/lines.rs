@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_back_and_tell_their_length() {
+    fn lines_come_back_and_their_length_is_known() {
         for millis in [0, -1, 1_757_341_277_345, 253_402_300_800_000, i64::MIN, i64::MAX] {
             for body in ["{\"a\":\"},\\\"body\\\":\"}", "1", "no\njson", "{ }"] {
                 let at = Timestamp::from_millis(millis);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_tells_a_long_id() {
+    fn a_heading_holds_a_long_id() {
         let long = LogKey::new(Kind::of("talk"), "ü".repeat(256)).unwrap();
         let line = heading(&long);
         assert_eq!(read_heading(line.strip_suffix(b"\n").unwrap()), Some(long));

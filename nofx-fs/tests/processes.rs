@@ -204,7 +204,7 @@ async fn writers_and_readers_agree_while_one_is_killed_each_second() {
 }
 
 #[tokio::test]
-async fn a_killed_writer_loses_nothing_it_was_told() {
+async fn a_killed_writer_loses_nothing_that_was_acknowledged_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let rounds = setting("NOFX_FS_KILLS", 10);
     for round in 0..rounds {

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn short_names_tell_their_id_and_long_ones_say_that_they_do_not() {
+    fn short_names_hold_their_id_and_long_ones_say_that_they_do_not() {
         for id in hostile() {
             match unescape(&escape(&id)) {
                 Some(told) => assert_eq!(told, id),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_nobody_gave_tell_nothing() {
+    fn names_that_escaping_never_makes_hold_no_id() {
         for name in ["%4", "%zz", "A", "%61", "a b", "%ff", "x~1", "é"] {
             assert_eq!(unescape(name), None, "{name}");
         }

@@ -104,7 +104,7 @@ mod tests {
     const WAIT: Duration = Duration::from_millis(20);
 
     #[test]
-    fn one_at_a_time_has_a_lock_and_the_others_are_told_who() {
+    fn one_at_a_time_has_a_lock_and_the_others_learn_which() {
         let dir = tempfile::tempdir().unwrap();
         let writable = Disk::new(dir.path());
         let (one, other) =

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tip_that_is_torn_is_none_and_a_half_of_it_tells_nothing_as_applied() {
+    fn a_tip_that_is_torn_is_none_and_half_of_it_reports_nothing_as_applied() {
         let (sim, file) = written(Some([7; 16]));
         for at in 0..76 {
             sim.tamper("tip", |bytes| bytes[at] ^= 4);

@@ -465,7 +465,7 @@ impl Probe for Slow {
 }
 
 #[tokio::test]
-async fn nobody_fails_for_a_neighbour_who_names_a_damaged_record() {
+async fn a_batch_that_names_a_damaged_record_fails_no_other_of_its_group() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
     example(&path).await;

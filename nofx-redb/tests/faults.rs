@@ -129,7 +129,7 @@ async fn a_failed_flush_is_unknown_and_settled_by_committing_again() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_the_store_goes_on_when_there_is_space() {
+async fn a_full_disk_is_reported_and_the_store_goes_on_when_there_is_space() {
     let dir = tempfile::tempdir().unwrap();
     let faults = Faults::new();
     let store = open_with(&dir.path().join("a.redb"), |options| options.probe = Some(faults.clone())).await;
@@ -178,7 +178,7 @@ async fn a_fault_at_any_access_loses_nothing_that_was_acknowledged() {
 /// --ignored`.
 #[tokio::test]
 #[ignore = "needs a file system of a few megabytes, named by NOFX_REDB_SMALL"]
-async fn a_disk_that_is_really_full_is_told_and_loses_nothing() {
+async fn a_disk_that_is_really_full_is_reported_and_loses_nothing() {
     let folder = std::path::PathBuf::from(std::env::var_os("NOFX_REDB_SMALL").unwrap());
     let path = folder.join("a.redb");
     let ballast = folder.join("ballast");

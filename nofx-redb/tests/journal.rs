@@ -207,7 +207,7 @@ async fn a_commit_writes_and_flushes_nothing_in_the_file() {
 }
 
 #[tokio::test]
-async fn who_only_reads_leaves_file_and_journal_as_they_are() {
+async fn a_reader_leaves_file_and_journal_as_they_are() {
     let (_dir, path) = place();
     let writer = open(&path).await;
     writer.commit(many()).await.unwrap();
@@ -350,7 +350,7 @@ async fn whichever_flush_of_the_file_fails_it_holds_everything_in_the_end() {
 }
 
 #[tokio::test]
-async fn damage_in_the_file_is_told_by_what_it_hides_and_the_rest_is_read_and_written() {
+async fn damage_in_the_file_is_named_by_what_it_hides_and_the_rest_is_read_and_written() {
     let (_dir, path) = place();
     let name = |number: usize| log(&format!("log-{number:03}"));
     let text = |number: usize| body(&format!("\"{}\"", format!("{number} ").repeat(400)));

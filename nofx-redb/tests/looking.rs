@@ -88,7 +88,7 @@ async fn looks(path: &Path, probe: Option<Arc<dyn Probe>>, records: u64) {
 }
 
 #[tokio::test]
-async fn who_reads_writes_nothing_and_reads_little_whatever_state_the_file_is_in() {
+async fn a_reader_writes_nothing_and_reads_little_whatever_state_the_file_is_in() {
     // Below and above the sizes at which closing used to check for gaps.
     for records in [100, 3000] {
         for state in ["closed", "in use", "killed"] {

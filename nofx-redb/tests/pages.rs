@@ -116,7 +116,7 @@ async fn open_with(path: &Path, change: impl FnOnce(&mut nofx_redb::Options)) ->
 ///
 /// To test more copies: `NOFX_REDB_EVERY=37 cargo nextest run -p nofx-redb --test pages --no-capture`.
 #[tokio::test]
-async fn whichever_byte_is_flipped_nothing_is_missing_without_a_word() {
+async fn a_flipped_byte_hides_nothing_without_an_error() {
     let every = std::env::var("NOFX_REDB_EVERY").map_or(1_301, |every| every.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");

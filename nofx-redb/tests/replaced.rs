@@ -98,7 +98,7 @@ async fn a_copy_that_went_on_is_noticed(further: u64) {
 }
 
 #[tokio::test]
-async fn who_only_reads_does_not_go_on_with_a_copy_that_went_another_way() {
+async fn a_reader_does_not_go_on_with_a_copy_that_went_another_way() {
     for further in [1, 5, 300] {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("a.redb"), dir.path().join("b.redb"));

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_are_told_in_words_and_not_tried_again() {
+    fn refused_credentials_are_reported_in_words_and_not_tried_again() {
         let s3 = |status, code| {
             format!(
                 "Error performing GET http://h/b in 3ms - Server returned non-2xx status code: {status}: <?xml \

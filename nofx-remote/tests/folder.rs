@@ -104,7 +104,7 @@ async fn a_folder_that_is_moved_removed_or_replaced_takes_nothing_from_its_host(
 }
 
 #[tokio::test]
-async fn what_keeps_a_folder_from_being_written_is_told_at_once() {
+async fn what_keeps_a_folder_from_being_written_is_reported_at_once() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("store");
     let location = url::Url::from_directory_path(&folder).unwrap();

@@ -27,7 +27,7 @@ fn answering(status: &'static str, body: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_told_at_once_and_not_as_something_that_passes() {
+async fn a_missing_bucket_is_reported_at_once_and_not_as_something_that_passes() {
     let location = format!("s3://nowhere?endpoint=http://{}&region=us-east-1", answering("404 Not Found", NO_BUCKET));
     let options = Options::default().set("access_key_id", "test").set("secret_access_key", "test");
     for create in [true, false] {
@@ -38,7 +38,7 @@ async fn a_missing_bucket_is_told_at_once_and_not_as_something_that_passes() {
 }
 
 #[tokio::test]
-async fn credentials_that_a_server_refuses_are_told_in_words_and_once() {
+async fn credentials_that_a_server_refuses_are_reported_in_words_and_once() {
     let expired = "<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.\
                    </Message><Token-0>canary</Token-0></Error>";
     let azure = "<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>canary</Message></Error>";

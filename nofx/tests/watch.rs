@@ -158,7 +158,7 @@ async fn a_watcher_hears_everything_once_that_other_processes_did_even_if_they_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_that_was_away_for_too_long_is_told_and_catches_up_by_listing() -> Result<()> {
+async fn a_watcher_that_was_away_for_too_long_gets_a_gap_and_catches_up_by_listing() -> Result<()> {
     let folder = tempfile::tempdir().expect("a folder");
     for store in stores(folder.path()) {
         let workspace = Workspace::new(nofx::open(&store).await?);

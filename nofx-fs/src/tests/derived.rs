@@ -91,7 +91,7 @@ fn harm(path: &str, how: Harm, is_applied: bool, loses: bool) {
 }
 
 #[test]
-fn whatever_is_derived_may_go_while_the_store_is_open() {
+fn derived_files_may_go_while_the_store_is_open() {
     let mut failures = Vec::new();
     for (path, loses) in DERIVED {
         for (what, how) in HARMS {

@@ -138,7 +138,7 @@ fn a_flip_in_the_middle_of_the_journal_hides_the_group_that_it_hit() {
 }
 
 #[test]
-fn a_flip_in_the_newest_group_is_told_where_the_tip_names_it() {
+fn a_flip_in_the_newest_group_is_reported_where_the_tip_names_it() {
     let (sim, places) = killed();
     let whole = sim.everything();
     for at in places[3]..places[4] {
@@ -209,7 +209,7 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
 }
 
 #[test]
-fn a_log_that_was_sealed_behind_a_damaged_group_is_not_told_at_its_old_length() {
+fn a_log_that_was_sealed_after_a_damaged_group_is_not_reported_at_its_old_length() {
     let sim = Sim::default();
     let store = open(&sim);
     commit(&store, batch().append(history("s1"), entries(3)));
@@ -245,7 +245,7 @@ fn damage_in_what_the_files_hold_hides_nothing() {
 }
 
 #[test]
-fn a_flip_in_the_header_of_a_segment_is_told_of_all_that_it_held() {
+fn a_flip_in_the_header_of_a_segment_is_reported_for_all_that_it_held() {
     let (sim, _) = killed();
     let whole = sim.everything();
     for at in 0..72 {

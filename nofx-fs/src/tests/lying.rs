@@ -21,7 +21,7 @@ fn torn() -> (Sim, crate::store::OpenFolder, Arc<crate::store::OpenFolder>) {
 }
 
 #[test]
-fn a_writer_that_was_overtaken_is_told_and_writes_no_more() {
+fn a_writer_that_was_overtaken_notices_and_writes_no_more() {
     let (_, late, _early) = torn();
     let error = late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
     assert_eq!(error.code(), "unknown", "{error:?}");
@@ -35,7 +35,7 @@ fn a_writer_that_was_overtaken_is_told_and_writes_no_more() {
 }
 
 #[test]
-fn a_writer_whose_group_was_written_over_is_told_and_writes_no_more() {
+fn a_writer_whose_group_was_overwritten_notices_and_writes_no_more() {
     let (_, late, early) = torn();
     late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
     // It still has what it acknowledged, and applies it to the files; but the journal is not what it wrote.
@@ -46,7 +46,7 @@ fn a_writer_whose_group_was_written_over_is_told_and_writes_no_more() {
 }
 
 #[test]
-fn whoever_opens_such_a_store_reads_it_and_does_not_write() {
+fn a_store_opened_afterwards_is_read_and_not_written() {
     let (sim, late, early) = torn();
     late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
     drop((late, early));

@@ -52,7 +52,7 @@ fn a_tip_of_an_earlier_start_hides_nothing() {
 
 /// What readers do not see, writers do not see either: a caller that read and found nothing can continue from there.
 #[test]
-fn what_was_never_told_is_written_over() {
+fn what_was_never_reported_is_overwritten() {
     let sim = Sim::default();
     drop(filled(&sim));
     orphan(&sim);
@@ -68,7 +68,7 @@ fn what_was_never_told_is_written_over() {
 }
 
 #[test]
-fn the_first_act_of_a_writer_is_to_flush_and_to_tell() {
+fn the_first_act_of_a_writer_is_to_flush_and_to_report() {
     let sim = Sim::default();
     drop(filled(&sim));
     orphan(&sim);
@@ -84,7 +84,7 @@ fn the_first_act_of_a_writer_is_to_flush_and_to_tell() {
 }
 
 #[test]
-fn where_starts_have_no_name_a_tip_is_believed_while_somebody_commits() {
+fn where_boots_cannot_be_identified_a_tip_is_believed_while_a_process_commits() {
     let sim = Sim::default();
     sim.set_boot(None);
     drop(filled(&sim));

@@ -169,7 +169,7 @@ fn the_table_of_a_sealed_log_is_made_again() {
 }
 
 #[test]
-fn a_damaged_feed_is_a_gap_for_whoever_follows_it() {
+fn a_damaged_feed_is_a_gap_for_those_that_follow_it() {
     let sim = Sim::default();
     drop(filled(&sim));
     let cursor = match open(&sim).changes(None, 0).unwrap() {

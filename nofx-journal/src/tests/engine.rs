@@ -229,7 +229,7 @@ fn a_group_that_is_answered_before_its_flush_is_noticed() {
 /// A process believes in a flush that failed, and the tip is lost; what another process adds is durable only with
 /// what comes before it.
 #[test]
-fn what_no_tip_tells_of_is_made_durable_before_anything_follows_it() {
+fn what_no_tip_reports_is_made_durable_before_anything_follows_it() {
     let (sim, base) = (Sim::default(), MemoryBase::new());
     create(&sim);
     let believing = open(Arc::new(sim.clone()), &base);
@@ -277,7 +277,7 @@ fn a_record_that_is_damaged_is_not_written_over_whatever_is_expected_of_it() {
 }
 
 #[test]
-fn who_only_reads_changes_nothing_on_the_disk_whatever_was_left_there() {
+fn a_reader_changes_nothing_on_the_disk_whatever_was_left_there() {
     let mut store = Store::new(5, never);
     (0..20).for_each(|_| store.commit().unwrap());
     store.engine.apply().unwrap();
@@ -335,7 +335,7 @@ fn short_programs_that_never_idle_keep_the_journal_bounded() {
 }
 
 #[test]
-fn commits_beyond_the_hard_bound_are_told_why_the_base_takes_nothing() {
+fn commits_beyond_the_hard_limit_say_why_the_base_takes_nothing() {
     let (sim, base) = (Sim::default(), MemoryBase::new());
     create(&sim);
     let engine = open(Arc::new(sim.clone()), &base);
@@ -483,7 +483,7 @@ fn put_in_place(sim: &Sim, copy: &Sim, is_in_place: bool) {
 }
 
 #[test]
-fn another_copy_in_place_of_the_journal_is_noticed_by_who_had_it_open() {
+fn another_copy_in_place_of_the_journal_is_noticed_by_those_that_had_it_open() {
     let message = || batch().append(log("a"), vec![entry("1")]);
     for boot in [Some([7; 16]), None] {
         for (further, is_in_place, segment_bytes) in [0, 1, 2, 9]

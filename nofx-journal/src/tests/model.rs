@@ -334,7 +334,7 @@ fn a_reader_that_takes_everything_whole_begins_again_when_a_writer_begins() {
 
 /// An older copy was put in the place of the base, or its content is gone.
 #[test]
-fn a_base_that_lacks_what_was_told_as_applied_is_damage_and_no_older_answer() {
+fn a_base_that_lacks_what_was_reported_as_applied_is_damage_and_no_older_answer() {
     let scene = Scene::new(MemoryBase::new(), None, 3);
     [Act::Commit, Act::Commit, Act::Apply, Act::Commit].into_iter().for_each(|act| scene.act(act));
     let sim = scene.world.lock().unwrap().sim.clone();

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_cannot_wait_gets_room_only_if_there_is_some() {
+    fn a_caller_that_cannot_wait_gets_room_only_if_there_is_some() {
         let room = Room::new(10 << 10);
         assert!(room.take_now(1 << 40).is_none());
         let some = room.take_now(6 << 10).unwrap();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_order_is_kept_where_somebody_asks_for_it() {
+    async fn the_order_is_kept_where_it_is_asked_for() {
         let sizes: Vec<u64> = (0..300).map(|number| number * 97 % 3000).collect();
         let room = &Room::new(4 << 10);
         let one: Vec<u64> = work(queue(&sizes), 1, 8, room, |bytes| bytes).map(|(_, bytes)| bytes).collect().await;
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn threads_stop_when_nobody_waits_for_them() {
+    async fn threads_stop_when_no_caller_waits_for_them() {
         let room = Room::new(1 << 10);
         let began = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let count = began.clone();
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "of seven")]
-    async fn a_panic_goes_on_where_somebody_waits() {
+    async fn a_panic_continues_in_the_caller_that_waits() {
         let done = work(queue(&[1, 7, 3]), 2, 8, &Room::new(1 << 20), |bytes| assert_ne!(bytes, 7, "of seven"));
         done.for_each(|_| async {}).await;
     }

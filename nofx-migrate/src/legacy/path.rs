@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_the_agent() {
+    fn names_hold_the_agent() {
         assert_eq!(LegacyPath::of(&"sessions/a b_session.md".into()).agent(), Some("a b"));
         assert_eq!(LegacyPath::of(&"archives/s_1/x_checkpoint.json".into()).agent(), Some("x"));
         assert_eq!(LegacyPath::of(&"sessions/undefined.json".into()).agent(), None);

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_agent_and_time() {
+    fn names_hold_agent_and_time() {
         let named = read_name("restored-restored-session-agent-1-x-1757344201529-1757344819160-1757361017818").unwrap();
         assert_eq!(named.agent, "agent-1-x");
         assert_eq!(named.created.as_millis(), 1_757_361_017_818);

@@ -56,7 +56,7 @@ impl MigrationProgress for At<'_> {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_imported_is_told_and_settled_by_the_next_import() {
+fn a_file_that_changes_while_it_is_imported_is_reported_and_settled_by_the_next_import() {
     try_seeds(60, try_restless);
 }
 

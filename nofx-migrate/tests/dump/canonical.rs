@@ -212,7 +212,7 @@ async fn a_content_that_is_kept_apart_is_shown_whole() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told() {
+async fn a_full_disk_is_reported() {
     let error = dump(&odd().await, &mut Narrow(3000)).await.unwrap_err();
     let nofx_migrate::DumpError::Write(error) = error else { panic!("{error}") };
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);

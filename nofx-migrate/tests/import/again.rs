@@ -119,7 +119,7 @@ async fn a_task_that_was_finished_replaces_its_earlier_state() {
 }
 
 #[tokio::test]
-async fn what_somebody_changed_in_the_target_stays_and_the_newer_file_is_kept() {
+async fn what_was_changed_in_the_target_stays_and_the_newer_file_is_kept() {
     let workspace = Workspace::with(&[("sessions/s.json", &session("s", 1, "active", "a"))]);
     workspace.import().await;
     let renamed = |session: Option<Session>| {
@@ -187,7 +187,7 @@ async fn an_older_list_of_agents_does_not_undo_a_later_one() {
 }
 
 #[tokio::test]
-async fn what_somebody_deleted_from_the_target_stays_deleted() {
+async fn what_was_deleted_from_the_target_stays_deleted() {
     let agents = |name: &str| format!(r#"{{"agents":[{{"id":"a"}},{{"id":"b","name":"{name}"}}]}}"#);
     let workspace = Workspace::with(&[
         ("agents.json", &agents("one")),
@@ -265,7 +265,7 @@ async fn messages_that_were_added_in_the_target_stay_between_the_imported_ones()
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_the_same_and_writes_nothing() {
+async fn a_dry_run_reports_the_same_and_writes_nothing() {
     let workspace =
         Workspace::with(&[("sessions/s.json", &session("s", 1, "active", "a b")), ("notes.txt", &message("x"))]);
     let mut options = nofx_migrate::Options::default();

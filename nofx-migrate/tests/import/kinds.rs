@@ -98,7 +98,7 @@ async fn checkpoints_and_transcripts_belong_to_the_agent_in_the_name() {
 }
 
 #[tokio::test]
-async fn a_list_of_checkpoints_that_nobody_else_has_gets_its_own_name() {
+async fn a_list_of_checkpoints_without_an_agent_is_kept_under_its_own_name() {
     let workspace = Workspace::with(&[("sessions/undefined.json", r#"[{"user":"u","agent":"a"}]"#)]);
     workspace.import().await;
     assert_eq!(workspace.all("checkpoint", "agent").await, ["\"undefined\""]);

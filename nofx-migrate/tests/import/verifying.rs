@@ -212,7 +212,7 @@ impl MigrationProgress for AtWriting {
 }
 
 #[tokio::test]
-async fn a_file_that_was_empty_only_for_the_moment_is_told_and_imported_the_next_time() {
+async fn a_file_that_was_empty_for_a_moment_is_reported_and_imported_the_next_time() {
     for path in ["sessions/ada_checkpoint.json", "notes.txt"] {
         let workspace = Workspace::with(&[(path, ""), ("sessions/s.json", &session("s", 1, "active", "a"))]);
         let late = AtWriting(workspace.root().join(path));

@@ -218,7 +218,7 @@ pub(super) async fn text_that_never_was_a_cursor_is_invalid(subject: Subject) ->
     Ok(())
 }
 
-pub(super) async fn what_is_remembered_is_told_and_what_is_forgotten_is_a_gap(subject: Subject) -> CaseResult {
+pub(super) async fn what_is_remembered_is_listed_and_what_is_forgotten_is_a_gap(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let start = store.end().await?;
     let first = batch().put(note("first")?, Expect::Absent, number(0)).append(talk("first")?, entries(0..2));

@@ -18,7 +18,7 @@ use crate::subject::{
 };
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-pub(super) async fn a_handle_sees_what_another_was_told(subject: Subject) -> CaseResult {
+pub(super) async fn a_handle_sees_what_another_committed(subject: Subject) -> CaseResult {
     let (writer, reader) = (subject.open().await?, subject.open().await?);
     let (key, log) = (note("a")?, talk("a")?);
     let start = reader.end().await?;
@@ -40,7 +40,7 @@ pub(super) async fn a_handle_sees_what_another_was_told(subject: Subject) -> Cas
     Ok(())
 }
 
-pub(super) async fn a_handle_judges_by_what_another_was_told(subject: Subject) -> CaseResult {
+pub(super) async fn a_handle_judges_by_what_another_committed(subject: Subject) -> CaseResult {
     let (one, other) = (subject.open().await?, subject.open().await?);
     let (key, log) = (note("a")?, talk("a")?);
     let mut version = one.commits(batch().put(key.clone(), Expect::Absent, number(0))).await?.seq;
@@ -227,7 +227,7 @@ impl Twins {
     }
 }
 
-pub(super) async fn nobody_ever_sees_half_a_batch(subject: Subject) -> CaseResult {
+pub(super) async fn no_reader_ever_sees_half_a_batch(subject: Subject) -> CaseResult {
     let twins = Twins::new()?;
     let acknowledged = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicBool::new(false));
@@ -367,7 +367,7 @@ pub(super) async fn a_feed_followed_during_writing_has_each_commit_once(subject:
     Ok(())
 }
 
-pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject) -> CaseResult {
+pub(super) async fn reads_that_are_begun_and_left_hold_up_no_others(subject: Subject) -> CaseResult {
     let (store, log) = (subject.open().await?, talk("a")?);
     store.commits(batch().append(log.clone(), entries(0..1000)).put(note("a")?, Expect::Any, number(1))).await?;
     let reader = subject.open().await?;
@@ -394,7 +394,7 @@ pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject)
     in_time.map_err(|_| Unmet::new("512 abandoned readers hold up a writer"))??
 }
 
-pub(super) async fn a_commit_ends_whoever_stops_waiting(subject: Subject) -> CaseResult {
+pub(super) async fn a_commit_runs_to_its_end_even_if_its_caller_stops_waiting(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let mut begun = Vec::new();
     for n in 0..20 {

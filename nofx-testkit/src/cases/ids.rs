@@ -255,7 +255,7 @@ pub(super) async fn a_record_and_a_log_may_have_the_same_name(subject: Subject) 
     Ok(())
 }
 
-pub(super) async fn kinds_that_nobody_has_heard_of_are_kept(subject: Subject) -> CaseResult {
+pub(super) async fn kinds_that_are_unknown_are_kept(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let longest: String = "z-9".chars().cycle().take(MAX_KIND_BYTES).collect();
     let kinds = ["a", "con", "nul", "log", "record", "index", "x-", "x--", "q9", "unheard-of", longest.as_str()];

@@ -61,7 +61,7 @@ pub(super) async fn heads_answers_each_log_in_the_order_asked(subject: Subject) 
     Ok(())
 }
 
-pub(super) async fn a_head_tells_the_time_of_the_last_entry_whatever_it_is(subject: Subject) -> CaseResult {
+pub(super) async fn a_head_has_the_time_of_the_last_entry_whatever_it_is(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let log = talk("a")?;
     let times = [5, 100, 3, -7, i64::MAX, 0, i64::MIN, 8_640_000_000_000_001].map(Timestamp::from_millis);
@@ -130,7 +130,7 @@ pub(super) async fn reading_pages_through_ten_thousand_entries_both_ways(subject
     Ok(())
 }
 
-pub(super) async fn a_page_of_entries_tells_truly_whether_there_is_more(subject: Subject) -> CaseResult {
+pub(super) async fn a_page_of_entries_says_correctly_whether_there_is_more(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let log = talk("a")?;
     store.commits(batch().append(log.clone(), entries(0..10))).await?;

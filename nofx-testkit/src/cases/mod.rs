@@ -70,10 +70,10 @@ cases! {
         each_append_of_a_batch_answers_its_range_in_order: "The positions of the new entries, for each append in the order of the batch.";
         a_missing_log_is_open_and_empty_and_asking_does_not_make_it: "What does not exist is an empty page, or a head of length zero; never an error.";
         heads_answers_each_log_in_the_order_asked: "Returns the head of each requested log, in the order of `logs`.";
-        a_head_tells_the_time_of_the_last_entry_whatever_it_is: "The time of its last entry, according to its writer's clock; not necessarily rising.";
+        a_head_has_the_time_of_the_last_entry_whatever_it_is: "The time of its last entry, according to its writer's clock; not necessarily rising.";
         reading_a_range_finds_exactly_what_it_covers: "Which positions; positions beyond the end of the log are not found.";
         reading_pages_through_ten_thousand_entries_both_ways: "Returns entries of one log in position order.";
-        a_page_of_entries_tells_truly_whether_there_is_more: "Whether there is more. A page with more is never empty.";
+        a_page_of_entries_says_correctly_whether_there_is_more: "Whether there is more. A page with more is never empty.";
         a_page_of_entries_ends_early_only_for_its_bytes: "The size of a page's bodies at which a backend may end the page before `limit` items.";
         a_page_of_no_entries_is_invalid: "`Invalid` for a query that fails `LogQuery::validate`.";
         the_times_of_one_append_may_fall: "The time of its last entry, according to its writer's clock; not necessarily rising.";
@@ -111,7 +111,7 @@ cases! {
         a_kind_is_not_mistaken_for_one_that_begins_alike: "Only this kind.";
         a_prefix_finds_the_ids_that_begin_with_it: "Only ids that begin with this.";
         the_key_to_go_on_after_need_not_exist: "Only keys after this one, in the requested direction. It need not exist.";
-        a_page_tells_truly_whether_there_is_more: "Whether there is more. A page with more is never empty.";
+        a_page_says_correctly_whether_there_is_more: "Whether there is more. A page with more is never empty.";
         a_page_of_records_ends_early_only_for_its_bytes: "The size of a page's bodies at which a backend may end the page before `limit` items.";
         questions_that_fail_validation_are_invalid: "`Invalid` for a query that fails `ScanQuery::validate`.";
         what_exists_throughout_is_found_once_while_others_come_and_go within 60 s: "To continue, ask again after the last item of a page: a record that exists throughout is found exactly once.";
@@ -141,7 +141,7 @@ cases! {
         the_cursor_of_another_store_is_a_gap: "For a cursor of another store, the answer is `Gap`.";
         the_cursor_of_another_backend_is_a_gap_or_invalid: "A cursor of another backend gets `Gap` or `Invalid`.";
         text_that_never_was_a_cursor_is_invalid: "Text that never was a cursor gets `Invalid`.";
-        what_is_remembered_is_told_and_what_is_forgotten_is_a_gap within 180 s: "It remembers at least the last `REMEMBERED_COMMITS`. `None` starts at the oldest commit that is remembered, and answers `Gap` if there were older ones.";
+        what_is_remembered_is_listed_and_what_is_forgotten_is_a_gap within 180 s: "It remembers at least the last `REMEMBERED_COMMITS`. `None` starts at the oldest commit that is remembered, and answers `Gap` if there were older ones.";
     }
     limits {
         at_least_the_guaranteed_sizes_are_taken: "Every backend takes at least `Limits::GUARANTEED`.";
@@ -163,24 +163,24 @@ cases! {
         hostile_ids_come_back_from_the_feed: "The records it wrote or deleted; the logs it appended to, sealed or removed.";
         ids_that_look_alike_are_deleted_and_removed_one_by_one: "An id may differ from another only in case.";
         a_record_and_a_log_may_have_the_same_name: "Records and logs have separate name spaces; a record and a log may have the same kind and id.";
-        kinds_that_nobody_has_heard_of_are_kept: "A backend knows no entities: it stores kinds it has never heard of.";
+        kinds_that_are_unknown_are_kept: "A backend knows no entities: it stores kinds it has never heard of.";
         kind_and_id_are_not_run_together: "By kind, then by id, both compared as bytes.";
         many_ids_with_a_long_common_beginning_are_told_apart: "An id is any non-empty text of at most `MAX_ID_BYTES` bytes.";
     }
     handles {
-        a_handle_sees_what_another_was_told: "A read sees every commit that was acknowledged before it began, through any handle that shares the store.";
-        a_handle_judges_by_what_another_was_told: "A read sees every commit that was acknowledged before it began, through any handle that shares the store.";
+        a_handle_sees_what_another_committed: "A read sees every commit that was acknowledged before it began, through any handle that shares the store.";
+        a_handle_judges_by_what_another_committed: "A read sees every commit that was acknowledged before it began, through any handle that shares the store.";
         all_handles_are_of_one_store: "The id of a store, generated when it is created and never changed.";
         a_repeated_batch_is_recognised_by_another_handle: "If the store remembers having committed that id, it returns the first outcome again.";
         a_batch_committed_by_many_at_once_happens_once: "Any number of calls may run concurrently, from any thread.";
         concurrent_writers_lose_no_update within 90 s: "A batch happens entirely or not at all, judged on the state before it.";
         concurrent_appends_are_dense_and_each_there_once within 90 s: "Logs: append-only entries at dense positions from zero.";
-        nobody_ever_sees_half_a_batch within 90 s: "A read never sees part of a batch. One `get` call, and each page of `scan` and `read`, reflects the store at a single point in time.";
+        no_reader_ever_sees_half_a_batch within 90 s: "A read never sees part of a batch. One `get` call, and each page of `scan` and `read`, reflects the store at a single point in time.";
         a_get_of_thousands_of_keys_is_one_moment within 90 s: "One `get` or `heads` call reflects the store at a single point in time.";
         a_feed_followed_during_writing_has_each_commit_once within 90 s: "A caller that follows `ChangePage::next` finds each commit once, in an order that is consistent with every record and every log.";
-        readers_that_are_left_alone_hold_up_nobody: "Nothing is held between calls. An idle handle costs nothing.";
+        reads_that_are_begun_and_left_hold_up_no_others: "Nothing is held between calls. An idle handle costs nothing.";
         however_many_commits_have_begun_each_runs_to_its_end within 90 s: "A commit that has begun runs to its end even if a thousand others of the same handle wait and the caller stops waiting.";
-        a_commit_ends_whoever_stops_waiting: "Once a commit has begun, it runs to its end even if the caller stops waiting.";
+        a_commit_runs_to_its_end_even_if_its_caller_stops_waiting: "Once a commit has begun, it runs to its end even if the caller stops waiting.";
         any_number_of_calls_are_made_at_once: "Any number of calls may run concurrently, from any thread.";
         reading_leaves_the_only_thread_of_a_runtime_to_others [Disk]: "One worker thread of each runtime always stays free, and a runtime with a single thread is never blocked.";
         calls_need_no_runtime: "Any number of calls may run concurrently, from any thread, with or without a tokio runtime.";
@@ -202,14 +202,14 @@ cases! {
     }
     processes {
         a_new_place_that_several_processes_open_at_once_holds_one_store [Processes] within 90 s: "The id of a store, generated when it is created and never changed.";
-        a_process_sees_what_another_was_told [Processes]: "A read sees every commit that was acknowledged before it began, through any process that shares the store.";
-        this_process_sees_each_commit_that_another_was_told [Processes]: "A read sees every commit that was acknowledged before it began, through any process that shares the store.";
+        a_process_sees_what_another_committed [Processes]: "A read sees every commit that was acknowledged before it began, through any process that shares the store.";
+        this_process_sees_each_commit_of_another [Processes]: "A read sees every commit that was acknowledged before it began, through any process that shares the store.";
         writers_in_several_processes_lose_no_update [Processes] within 90 s: "A batch happens entirely or not at all, judged on the state before it.";
         appends_of_several_processes_are_dense_and_each_there_once [Processes] within 90 s: "Logs: append-only entries at dense positions from zero.";
         no_process_ever_sees_half_a_batch [Processes] within 90 s: "A read never sees part of a batch.";
         a_batch_repeated_by_another_process_answers_its_first_outcome [Processes]: "If the store remembers having committed that id, it returns the first outcome again.";
         a_feed_has_the_commits_of_all_processes [Processes] within 90 s: "A caller finds each commit once, whether this process or another made it.";
-        what_a_killed_process_was_told_is_there [Processes, Durable] within 90 s: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
+        what_was_acknowledged_to_a_killed_process_is_there [Processes, Durable] within 90 s: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
         waiting_for_another_process_is_bounded [Processes] within 180 s: "Waiting for another process ends within 30 seconds, in `Locked`.";
     }
     histories {

@@ -124,7 +124,7 @@ pub(super) async fn a_new_place_that_several_processes_open_at_once_holds_one_st
     Ok(())
 }
 
-pub(super) async fn a_process_sees_what_another_was_told(subject: Subject) -> CaseResult {
+pub(super) async fn a_process_sees_what_another_committed(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     for n in 0..3 {
         let both = batch()
@@ -145,7 +145,7 @@ pub(super) async fn a_process_sees_what_another_was_told(subject: Subject) -> Ca
     Ok(())
 }
 
-pub(super) async fn this_process_sees_each_commit_that_another_was_told(subject: Subject) -> CaseResult {
+pub(super) async fn this_process_sees_each_commit_of_another(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let mut child = ChildProcess::start(&subject, "appends", &["0", "30"])?;
     let mut heard = 0;
@@ -253,7 +253,7 @@ pub(super) async fn a_feed_has_the_commits_of_all_processes(subject: Subject) ->
     Ok(())
 }
 
-pub(super) async fn what_a_killed_process_was_told_is_there(subject: Subject) -> CaseResult {
+pub(super) async fn what_was_acknowledged_to_a_killed_process_is_there(subject: Subject) -> CaseResult {
     let (store, twins) = (subject.open().await?, Twins::new()?);
     let mut seen = 0;
     for round in 0..8_u64 {

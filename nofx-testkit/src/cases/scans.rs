@@ -199,7 +199,7 @@ fn asked<K: Key>(
     Ok(KeyQuery { direction, ..KeyQuery::of(Kind::of("m"), limit).prefixed(prefix).after(after) })
 }
 
-pub(super) async fn a_page_tells_truly_whether_there_is_more(subject: Subject) -> CaseResult {
+pub(super) async fn a_page_says_correctly_whether_there_is_more(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     write_notes(&store, &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]).await?;
     let appends =

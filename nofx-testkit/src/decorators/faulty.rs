@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_held_call_begins_when_it_is_told_to() {
+    async fn a_held_call_begins_when_it_is_let_go() {
         let memory = MemoryBackend::new();
         let faulty = Faulty::new(Arc::new(memory.another_handle()));
         let begin = Arc::new(Notify::new());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_fail_as_they_are_told() {
+    async fn reads_fail_in_the_order_given() {
         let faulty = Faulty::new(Arc::new(MemoryBackend::new()));
         faulty.on_reads([Fault::None, Fault::unavailable()]);
         assert!(faulty.get(&[]).await.is_ok());

@@ -197,7 +197,7 @@ pub(super) async fn a_transcript_grows_and_starts_over(subject: Subject) -> Case
     Ok(())
 }
 
-pub(super) async fn a_restored_agent_is_told_its_last_fifty_lines(subject: Subject) -> CaseResult {
+pub(super) async fn a_restored_agent_gets_its_last_fifty_lines(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let agent = ada().id;

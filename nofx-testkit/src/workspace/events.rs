@@ -30,7 +30,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(|event| event.kind.name()).collect()
 }
 
-pub(super) async fn every_verb_is_told_by_its_name(subject: Subject) -> CaseResult {
+pub(super) async fn every_verb_is_reported_by_its_name(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let (workspace, watcher) = (world.open().await?, world.open().await?);
     let cursor = watcher.events_end().await?;
@@ -122,7 +122,7 @@ pub(super) async fn a_watcher_loses_nothing_and_hears_nothing_twice(subject: Sub
     Ok(())
 }
 
-pub(super) async fn a_gap_is_told_with_where_to_go_on(subject: Subject) -> CaseResult {
+pub(super) async fn a_gap_says_where_to_continue(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let elsewhere = world.elsewhere().await?.open().await?.events_end().await?;

@@ -143,7 +143,7 @@ pub(super) async fn a_fork_that_races_a_purge_is_whole_or_refused(subject: Subje
     Ok(())
 }
 
-pub(super) async fn a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile(subject: Subject) -> CaseResult {
+pub(super) async fn a_fork_stays_whole_whatever_becomes_of_its_parent(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let (one, two) = (world.open().await?, world.open().await?);
     let mut forks = Vec::new();

@@ -121,7 +121,7 @@ pub(super) async fn tasks_started_at_once_leave_one_and_lose_none(subject: Subje
     Ok(())
 }
 
-pub(super) async fn expiry_is_told_by_the_clock(subject: Subject) -> CaseResult {
+pub(super) async fn the_clock_decides_what_has_expired(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let session = begin(&world.open().await?).await?;
     let state = |session: &nofx_core::entity::Session| session.state(world.now());
@@ -143,7 +143,7 @@ pub(super) async fn expiry_is_told_by_the_clock(subject: Subject) -> CaseResult 
     Ok(())
 }
 
-pub(super) async fn a_watch_warns_before_the_end_and_tells_it_once(subject: Subject) -> CaseResult {
+pub(super) async fn a_watch_warns_before_the_end_and_reports_it_once(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let (workspace, other) = (world.open().await?, world.open().await?);
     let (mut watch, mut second) = (workspace.expiry_watch(), other.expiry_watch());
@@ -181,7 +181,7 @@ pub(super) async fn a_watch_warns_before_the_end_and_tells_it_once(subject: Subj
     Ok(())
 }
 
-pub(super) async fn what_expired_while_no_host_watched_is_told_once(subject: Subject) -> CaseResult {
+pub(super) async fn what_expired_while_no_host_watched_is_reported_once(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let session = begin(&workspace).await?;
@@ -231,7 +231,7 @@ pub(super) async fn an_archived_session_is_sealed_and_takes_nothing(subject: Sub
     Ok(())
 }
 
-pub(super) async fn putting_away_is_no_activity(subject: Subject) -> CaseResult {
+pub(super) async fn renaming_deleting_and_archiving_are_no_activity(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let (old, new) = (begin(&workspace).await?, {

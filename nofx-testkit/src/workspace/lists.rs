@@ -187,7 +187,7 @@ pub(super) async fn activity_of_a_clock_that_went_back_is_what_the_last_message_
     Ok(())
 }
 
-pub(super) async fn one_session_is_told_as_the_list_tells_it(subject: Subject) -> CaseResult {
+pub(super) async fn one_session_is_described_as_in_the_list(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let parent = begin(&workspace).await?;

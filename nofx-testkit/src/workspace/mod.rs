@@ -66,12 +66,12 @@ cases! {
         tasks_are_started_completed_failed_and_interrupted: "The tasks of a session: at most one is being worked on.";
         starting_a_second_task_interrupts_the_first_and_says_so: "Starts a task. If another one is being worked on, it is interrupted and reported.";
         tasks_started_at_once_leave_one_and_lose_none: "The tasks of a session: at most one is being worked on.";
-        expiry_is_told_by_the_clock: "Every reader derives from the clock whether a session has expired.";
-        a_watch_warns_before_the_end_and_tells_it_once: "One warning for each expiry time that is within half an hour, and the expiry itself.";
-        what_expired_while_no_host_watched_is_told_once: "Its first `poll` also reports what expired while no host was watching.";
+        the_clock_decides_what_has_expired: "Every reader derives from the clock whether a session has expired.";
+        a_watch_warns_before_the_end_and_reports_it_once: "One warning for each expiry time that is within half an hour, and the expiry itself.";
+        what_expired_while_no_host_watched_is_reported_once: "Its first `poll` also reports what expired while no host was watching.";
         a_session_rests_and_goes_on: "Pauses a session; resumes a session that is paused or has expired.";
         an_archived_session_is_sealed_and_takes_nothing: "Archives a session for good: it takes no more messages or tasks.";
-        putting_away_is_no_activity: "Sessions are sorted by their last activity, and archiving does not count as activity.";
+        renaming_deleting_and_archiving_are_no_activity: "Sessions are sorted by their last activity, and archiving does not count as activity.";
         a_deleted_session_comes_back_until_it_is_purged: "Moves a session to the trash, from which it is taken out again or permanently removed.";
         an_import_respects_tombstones_and_shows_up: "Adds to a batch a session that is new to the store, with everything that lists need to find it.";
         many_at_once_have_a_result_each: "The same verb on several sessions, each with its own result.";
@@ -83,7 +83,7 @@ cases! {
         neither_side_of_a_fork_sees_what_the_other_adds: "Neither session sees what is added to the other.";
         a_fork_outlives_its_parents: "They stay readable when the old session is archived, deleted or purged.";
         a_fork_that_races_a_purge_is_whole_or_refused: "If they race, one of them decides again.";
-        a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile within 180 s: "They stay readable when the old session is archived, deleted or purged.";
+        a_fork_stays_whole_whatever_becomes_of_its_parent within 180 s: "They stay readable when the old session is archived, deleted or purged.";
         a_message_that_races_a_purge_is_kept_or_refused: "A message in flight to a session that is gone must not be acknowledged.";
         each_option_of_restoring_is_honoured: "What a restored session takes over. These are the old extension's five options, all of them honoured.";
         a_summary_keeps_the_order_and_repeats_nothing: "A message that summarises a session, then the system's messages and the newest 50, in order and each once.";
@@ -94,7 +94,7 @@ cases! {
         every_filter_finds_what_it_says: "Which sessions to list: by status, agent, time, text, expiry and trash.";
         pages_hold_each_session_once_in_the_order_of_activity: "Returns a page of sessions, most recently active first; the next one begins at `next`.";
         activity_of_a_clock_that_went_back_is_what_the_last_message_says: "The later of its record's time and its last message's time.";
-        one_session_is_told_as_the_list_tells_it: "Returns the list entry of one session, even one in the trash.";
+        one_session_is_described_as_in_the_list: "Returns the list entry of one session, even one in the trash.";
         one_that_cannot_be_read_does_not_hide_the_others: "An unreadable session is left out of the page and reported in `unreadable`.";
         ten_thousand_sessions_of_one_agent_are_no_trouble within 180 s: "Sessions of one agent are found through an index; totals are summed over them.";
     }
@@ -115,7 +115,7 @@ cases! {
     writers {
         a_writer_gets_what_it_has_not_seen_instead_of_an_acknowledgement: "Another writer committed first, and nothing was added. These are the other writer's messages.";
         nothing_interleaves_silently_when_many_write within 120 s: "Two windows on one session never interleave silently.";
-        who_keeps_count_adds_behind_what_was_seen: "Appends messages after the `seen` messages that the session has as far as the caller knows; all or none.";
+        a_writer_that_keeps_count_adds_only_after_what_it_saw: "Appends messages after the `seen` messages that the session has as far as the caller knows; all or none.";
         adding_regardless_is_explicit: "To append regardless, use `add_messages`.";
     }
     contents {
@@ -154,7 +154,7 @@ cases! {
         a_copy_goes_on_where_the_removed_log_is_not_known: "Entries added after a removal come after those added before, even in a copy.";
         transcripts_and_checkpoints_of_all_agents_are_removed: "Permanently removes the transcripts or checkpoints of all agents, including agents that no longer exist.";
         a_transcript_grows_and_starts_over: "Appends to an agent's transcript; parts from before it started over are kept.";
-        a_restored_agent_is_told_its_last_fifty_lines: "A sentence and the last fifty lines of its transcript, or of its newest session.";
+        a_restored_agent_gets_its_last_fifty_lines: "A sentence and the last fifty lines of its transcript, or of its newest session.";
     }
     orchestration {
         messages_between_agents_keep_their_order: "Stores a message between agents, in order of arrival.";
@@ -186,9 +186,9 @@ cases! {
         agents_are_exported_with_their_transcripts: "Returns all agents with their totals and transcripts as Markdown.";
     }
     events {
-        every_verb_is_told_by_its_name: "What happened, by the names that watchers use.";
+        every_verb_is_reported_by_its_name: "What happened, by the names that watchers use.";
         a_watcher_loses_nothing_and_hears_nothing_twice: "A caller that follows `next` gets each commit once.";
-        a_gap_is_told_with_where_to_go_on within 180 s: "The store no longer remembers everything since the cursor.";
+        a_gap_says_where_to_continue within 180 s: "The store no longer remembers everything since the cursor.";
         names_of_events_store_nothing: "Batches delete a record that never exists, so nothing is stored.";
     }
     retention {
@@ -207,7 +207,7 @@ cases! {
         members_of_a_later_version_survive_every_change: "Members and words that this version does not know are kept as they are.";
         what_a_later_schema_says_is_read_and_not_changed: "`TooNew` if a later version wrote it: this version cannot know what its changes would break.";
         contents_that_a_later_version_may_need_are_not_swept: "Removes nothing if a later version wrote a message: what such a message needs is unknown.";
-        an_event_that_a_later_version_tells_is_left_out: "Names from later versions are ignored.";
+        an_event_of_a_later_version_is_left_out: "Names from later versions are ignored.";
     }
     hosts {
         a_session_without_a_lifetime_never_expires: "`None`: it never expires, even after it is resumed or restored.";
@@ -229,16 +229,16 @@ cases! {
         agents_and_what_belongs_to_them_are_written_once: "Each verb called on it happens once.";
         operations_are_told_apart: "A call that was refused, or that changed nothing, is not remembered.";
         all_who_do_one_operation_at_once_get_one_result within 120 s: "Even by another process, and a repeat returns the result of the first call.";
-        who_is_overtaken_by_the_same_operation_gets_its_result within 120 s: "Even by another process, and a repeat returns the result of the first call.";
+        a_caller_overtaken_by_the_same_operation_gets_its_result within 120 s: "Even by another process, and a repeat returns the result of the first call.";
     }
     records {
         a_host_keeps_records_and_logs_of_its_own: "A host's own records and logs.";
         a_host_cannot_touch_what_is_not_its_own: "`Invalid` if the batch names anything outside this name.";
     }
     rewinds {
-        what_is_behind_the_cut_is_out_of_reach: "Rewinds a session to its first messages. Messages after the cut are out of reach of every verb.";
+        what_is_after_the_cut_is_out_of_reach: "Rewinds a session to its first messages. Messages after the cut are out of reach of every verb.";
         a_rewind_is_refused_where_it_is_not_possible: "`Invalid` if it has fewer messages, is archived or is in the trash. Rewinding to the current length is no change.";
-        who_saw_what_was_taken_back_is_told: "`Conflict` if the session is not as the caller has seen it, which includes a rewind since.";
+        a_caller_that_saw_what_was_taken_back_gets_a_conflict: "`Conflict` if the session is not as the caller has seen it, which includes a rewind since.";
         a_rewind_costs_the_same_however_long_the_history_is within 300 s: "One commit, whose cost does not depend on the length of the history.";
         a_message_that_races_a_rewind_is_kept_or_refused within 120 s: "A message that races a rewind is added after the cut, or the rewind conflicts.";
         a_fork_begins_at_any_position: "Only this many messages, from the first.";

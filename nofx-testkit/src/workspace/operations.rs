@@ -183,7 +183,7 @@ pub(super) async fn all_who_do_one_operation_at_once_get_one_result(subject: Sub
 /// How long a call waits after it has asked whether its operation happened, so that another one commits first.
 const LATE: Duration = Duration::from_millis(100);
 
-pub(super) async fn who_is_overtaken_by_the_same_operation_gets_its_result(subject: Subject) -> CaseResult {
+pub(super) async fn a_caller_overtaken_by_the_same_operation_gets_its_result(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let first = world.open().await?;
     let (second, late) = world.faulty().await?;

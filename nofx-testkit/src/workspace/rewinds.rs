@@ -32,7 +32,7 @@ async fn hits(workspace: &Workspace, word: &str) -> CaseResult<Vec<(SessionId, u
     Ok(hits.into_iter().map(|hit| (hit.session, hit.position)).collect())
 }
 
-pub(super) async fn what_is_behind_the_cut_is_out_of_reach(subject: Subject) -> CaseResult {
+pub(super) async fn what_is_after_the_cut_is_out_of_reach(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let session = begin(&workspace).await?;
@@ -123,7 +123,7 @@ pub(super) async fn a_rewind_is_refused_where_it_is_not_possible(subject: Subjec
     Ok(())
 }
 
-pub(super) async fn who_saw_what_was_taken_back_is_told(subject: Subject) -> CaseResult {
+pub(super) async fn a_caller_that_saw_what_was_taken_back_gets_a_conflict(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let (workspace, other) = (world.open().await?, world.open().await?);
     let id = &begin(&workspace).await?.id;

@@ -212,7 +212,7 @@ pub(super) async fn contents_that_a_later_version_may_need_are_not_swept(subject
     Ok(())
 }
 
-pub(super) async fn an_event_that_a_later_version_tells_is_left_out(subject: Subject) -> CaseResult {
+pub(super) async fn an_event_of_a_later_version_is_left_out(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let cursor = workspace.events_end().await?;

@@ -105,7 +105,7 @@ pub(super) async fn adding_regardless_is_explicit(subject: Subject) -> CaseResul
     Ok(())
 }
 
-pub(super) async fn who_keeps_count_adds_behind_what_was_seen(subject: Subject) -> CaseResult {
+pub(super) async fn a_writer_that_keeps_count_adds_only_after_what_it_saw(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let parent = begin(&workspace).await?;

@@ -236,10 +236,10 @@ impl Spoiler for FeedLoses {
 
 /// A reader that fell behind continues with what is left.
 #[derive(Debug)]
-pub(crate) struct GapNeverTold;
+pub(crate) struct GapNeverReported;
 
 #[async_trait]
-impl Spoiler for GapNeverTold {
+impl Spoiler for GapNeverReported {
     async fn changes(&self, inner: &MemoryBackend, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let changes = inner.changes(after, limit).await?;
         match (after, changes) {

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_by_their_distance() {
+    fn times_are_shown_by_their_distance() {
         let now = Timestamp::parse("2025-07-01T10:00:00Z").unwrap();
         for (time, phrase) in [
             ("2025-07-01T09:59:30Z", "now"),

@@ -108,7 +108,7 @@ fn cut_in_the_middle(place: &Place, folder: &str) {
 }
 
 #[test]
-fn a_migration_into_object_storage_goes_on_where_it_was_cut_off_and_tells_its_requests() {
+fn a_migration_into_object_storage_goes_on_where_it_was_cut_off_and_counts_its_requests() {
     let place = Place::new();
     // More than fits into a few commits.
     let note = "noted ".repeat(7500);

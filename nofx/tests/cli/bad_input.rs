@@ -219,7 +219,7 @@ fn an_export_that_does_not_exist() {
 
 #[cfg(all(unix, feature = "fs"))]
 #[test]
-fn a_place_that_is_not_permitted_is_told_without_temporary_names() {
+fn a_place_that_is_not_permitted_is_reported_without_temporary_names() {
     let place = Place::new().with_legacy();
     allow(&place, "", 0o755);
     place.run("migrate --from work --to fs:private").done();

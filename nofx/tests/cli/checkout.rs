@@ -47,7 +47,7 @@ fn is_kept_out(place: &Place, checkout: &str, store: &str) {
 }
 
 #[test]
-fn a_store_in_a_checkout_comes_into_no_commit_and_survives_a_clean() {
+fn a_store_in_a_checkout_stays_out_of_commits_and_survives_a_clean() {
     let place = checkout();
     for checkout in ["main", "tree"] {
         for store in [
@@ -85,7 +85,7 @@ async fn every_program_that_makes_a_store_keeps_it_out_of_commits() {
 
 #[cfg(unix)]
 #[test]
-fn a_store_that_cannot_be_kept_out_is_made_and_the_person_is_told() {
+fn a_store_that_cannot_be_kept_out_is_made_with_a_warning() {
     use crate::bad_input::{allow, as_anybody};
     let place = checkout();
     for (name, mode) in

@@ -71,7 +71,7 @@ fn a_damaged_stream_leaves_no_store() {
 }
 
 #[test]
-fn a_store_that_somebody_else_makes_during_a_load_is_as_they_made_it() {
+fn a_store_that_another_process_makes_during_a_load_stays_as_it_made_it() {
     let place = Place::new();
     place.write("theirs.ndjson", DUMP);
     for (name, location) in [("x.redb", "redb:in/x.redb"), ("y", "fs:in/y")] {
@@ -133,7 +133,7 @@ fn a_dump_to_a_file_that_fails_leaves_the_older_one() {
 }
 
 #[test]
-fn a_copy_is_dry_told_as_json_and_brought_up_to_date() {
+fn a_copy_is_tried_dry_reported_as_json_and_brought_up_to_date() {
     let place = Place::new();
     place.write("dump.ndjson", DUMP);
     for from in ["dump.ndjson", "redb:x.redb"] {

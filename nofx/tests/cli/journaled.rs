@@ -86,7 +86,7 @@ fn a_small_store_is_a_small_file_and_a_small_journal_that_count_together() {
 }
 
 #[test]
-fn a_journal_without_its_file_is_told_by_every_command() {
+fn a_journal_without_its_file_is_reported_by_every_command() {
     let place = place();
     Host::start(&place, STORE).close();
     fs::rename(place.path("store/with-journal.redb"), place.path("aside")).expect("it works");
@@ -125,7 +125,7 @@ fn an_empty_journal_that_was_left_is_no_store() {
 }
 
 #[test]
-fn a_file_without_its_journal_is_told_and_nothing_takes_its_place() {
+fn a_file_without_its_journal_is_reported_and_nothing_takes_its_place() {
     let place = place();
     // Not closed, which may complete the file.
     Host::start(&place, STORE).kill();

@@ -177,7 +177,7 @@ fn a_cleanup_is_shown_before_it_is_done() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_made_by_nobody_who_looks() {
+fn looking_at_a_store_that_is_not_there_does_not_make_it() {
     let place = Place::new();
     for words in [
         "ls",

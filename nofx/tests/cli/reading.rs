@@ -89,7 +89,7 @@ fn a_conversation_is_set_to_be_read() {
 }
 
 #[test]
-fn a_session_that_is_not_there_is_told_with_the_nearest_one() {
+fn a_session_that_is_not_there_is_reported_with_the_nearest_one() {
     let place = with_sessions();
     for command in ["show", "tail", "archive", "restore", "delete", "undelete", "export"] {
         let run = place.run(&format!("{command} one-harbor --store redb:x.redb"));
@@ -157,7 +157,7 @@ fn the_newest_messages_are_shown_and_those_that_come() {
 }
 
 #[test]
-fn a_store_tells_how_much_it_holds() {
+fn a_store_says_how_much_it_holds() {
     let place = with_sessions();
     let text = place.run("stats --store redb:x.redb").done().out;
     assert!(text.starts_with("redb:x.redb, ") && text.contains("sessions        2, 0 of them archived"), "{text}");

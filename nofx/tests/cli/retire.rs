@@ -39,7 +39,7 @@ fn a_verified_folder_is_moved_aside_and_nothing_of_it_is_deleted() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_moved_stays_and_the_migration_is_told_all_the_same() {
+fn what_cannot_be_moved_stays_and_the_migration_is_still_reported() {
     use crate::bad_input::{allow, as_anybody};
     // First the folder that would get the new one, then the one that would lose its files.
     for locked in ["work", "work/.nofx"] {

@@ -93,12 +93,12 @@ fn every() -> Option<usize> {
 }
 
 on_each_backend! {
-    a_cut_is_told_by_every_command
+    a_cut_is_reported_by_every_command
     what_a_killed_host_left_is_read_by_every_command
 }
 
 /// Truncates every file of a store at each 64th of its length, for each command.
-fn a_cut_is_told_by_every_command(store: &str) {
+fn a_cut_is_reported_by_every_command(store: &str) {
     for is_killed in [false, true] {
         let torn = Torn::new(store, is_killed);
         let files = torn.whole.iter().filter_map(|(path, bytes)| Some((path, bytes.as_ref()?.len())));
@@ -119,7 +119,7 @@ fn a_cut_is_told_by_every_command(store: &str) {
 }
 
 #[test]
-fn a_file_of_which_only_the_beginning_is_left_is_told_by_every_command() {
+fn a_file_of_which_only_the_beginning_is_left_is_reported_by_every_command() {
     let torn = Torn::new("redb:HERE/store/x.redb", false);
     let (path, bytes) = torn.whole.iter().find(|(path, _)| path.ends_with("x.redb")).expect("a file");
     let length = bytes.as_ref().expect("a file").len();

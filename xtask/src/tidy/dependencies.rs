@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn migrate_sees_no_backend_and_core_sees_nobody() {
+    fn migrate_sees_no_backend_and_core_sees_no_other_crate() {
         for kind in [NORMAL, DEV] {
             assert_eq!(findings("nofx-migrate", "nofx-redb", kind), 1);
             assert_eq!(findings("nofx-core", "nofx-fs", kind), 1);

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_is_told_from_what_is_known_and_from_what_never_ended() {
+    fn what_failed_is_kept_apart_from_what_is_known_and_what_never_ended() {
         let mut results = Results::new("# wine\nrenames: wine refuses to rename over an open file\n");
         let printed = "running 6 tests\ntest a ... ok\ntest b ... FAILED\ntest it_renames ... FAILED\ntest c ... ignored, later\n\
                        test d has been running for over 60 seconds\nended with 124";
