@@ -70,7 +70,7 @@ impl Gated {
     }
 
     /// Waits until a commit is at the gate.
-    async fn somebody_waits(&self) {
+    async fn wait_for_a_commit(&self) {
         while self.groups().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -145,7 +145,7 @@ async fn gather(backend: &Gated, store: &Store, others: usize) -> (Appending, Ve
         tokio::spawn(async move { store.append(&log(), None, &[message(number)]).await })
     };
     let first = append(0);
-    backend.somebody_waits().await;
+    backend.wait_for_a_commit().await;
     let others = (1..=others).map(append).collect();
     for _ in 0..200 {
         tokio::task::yield_now().await;
@@ -249,7 +249,7 @@ async fn a_caller_who_stops_waiting_does_not_undo_its_commit() {
         let append = store.append(&log, None, &entries);
         tokio::select! {
             _ = append => panic!("the gate is closed"),
-            () = backend.somebody_waits() => {}
+            () = backend.wait_for_a_commit() => {}
         }
     }
     backend.let_in(2);
@@ -262,7 +262,7 @@ async fn closing_commits_what_waits_and_then_says_closed() {
     let store = Store::new(backend.clone());
     let other = store.clone();
     let waiting = tokio::spawn(async move { other.append(&log(), None, &[message(0)]).await });
-    backend.somebody_waits().await;
+    backend.wait_for_a_commit().await;
     let closing = tokio::spawn({
         let store = store.clone();
         async move { store.close().await }

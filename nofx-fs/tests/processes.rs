@@ -141,7 +141,7 @@ fn start(folder: &Path, role: &str) -> Child {
 }
 
 /// Checks that everything acknowledged to a writer is there, and returns how much that is.
-async fn check_told(folder: &Path, fives: &Fives) -> usize {
+async fn check_acknowledged(folder: &Path, fives: &Fives) -> usize {
     let last = fives.look().await.unwrap();
     let mut entries = Vec::new();
     while (entries.len() as u64) < last {
@@ -198,7 +198,7 @@ async fn writers_and_readers_agree_while_one_is_killed_each_second() {
     }
     assert_eq!(complaints(dir.path()), Vec::<String>::new());
     let fives = Fives::open(dir.path()).await.unwrap();
-    let told = check_told(dir.path(), &fives).await;
+    let told = check_acknowledged(dir.path(), &fives).await;
     println!("{seconds} s, {kills} kills, {told} batches acknowledged, 0 lost");
     assert!(told > 0);
 }
@@ -220,7 +220,7 @@ async fn a_killed_writer_loses_nothing_that_was_acknowledged_to_it() {
     }
     assert_eq!(complaints(dir.path()), Vec::<String>::new());
     let fives = Fives::open(dir.path()).await.unwrap();
-    let told = check_told(dir.path(), &fives).await;
+    let told = check_acknowledged(dir.path(), &fives).await;
     println!("{rounds} kills, {told} batches acknowledged, 0 lost");
     // A killed process blocks no other.
     assert!(fives.step("after").await.unwrap().is_some());

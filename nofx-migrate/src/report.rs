@@ -327,7 +327,7 @@ impl fmt::Display for Report {
             Some(verification) => {
                 let was_all_read = self.findings.iter().all(|finding| finding.level != Level::Missing);
                 f.write_str("\n")?;
-                verification.tell(f, if was_all_read { "everything" } else { "everything that could be read" })?;
+                verification.write(f, if was_all_read { "everything" } else { "everything that could be read" })?;
                 f.write_str("\n")
             }
         }
@@ -336,12 +336,12 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tell(f, "everything that could be read")
+        self.write(f, "everything that could be read")
     }
 }
 
 impl Verification {
-    fn tell(&self, f: &mut fmt::Formatter<'_>, what_was_read: &str) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>, what_was_read: &str) -> fmt::Result {
         match self.difference_count {
             0 => write!(f, "  verified: the target has {what_was_read}")?,
             count => write!(f, "  NOT VERIFIED: {count} differences")?,

@@ -55,7 +55,7 @@ pub(crate) async fn logs(workspace: &Workspace, request: &Request) -> Result<Str
     let mut found = records.logs(query(&records, request, page.limit())?)?;
     while let Some(head) = found.next().await {
         match head {
-            Ok(head) if page.add(&told_head(&records, &head)) => {
+            Ok(head) if page.add(&head_json(&records, &head)) => {
                 return Ok(page.written(Some(place(&records, &head.log))));
             }
             Ok(_) => {}
@@ -70,7 +70,7 @@ pub(crate) async fn logs(workspace: &Workspace, request: &Request) -> Result<Str
 
 pub(crate) async fn head(workspace: &Workspace, request: &Request) -> Result<String> {
     let records = of(workspace, request)?;
-    Ok(told_head(&records, &records.head(&named(&records, request)?).await?))
+    Ok(head_json(&records, &records.head(&named(&records, request)?).await?))
 }
 
 /// Answers a page of the entries of a log. One that cannot be read says so in its place.
@@ -219,7 +219,7 @@ fn to_json(records: &Records, record: &Record) -> String {
     format!(r#"{{"kind":{kind},"id":{id},"version":{},"body":{}}}"#, record.version, record.body)
 }
 
-fn told_head(records: &Records, head: &LogHead) -> String {
+fn head_json(records: &Records, head: &LogHead) -> String {
     let (kind, id) = (quote(own(records, head.log.kind())), quote(head.log.id()));
     let last = head.last_at.as_ref().map_or("null".to_owned(), Timestamp::write);
     let state = match head.state {

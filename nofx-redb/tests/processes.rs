@@ -38,7 +38,7 @@ impl Player {
         Self { child, to, from }
     }
 
-    fn tell(&mut self, line: &str) {
+    fn send(&mut self, line: &str) {
         writeln!(self.to, "{line}").unwrap();
     }
 
@@ -206,7 +206,7 @@ async fn processes_write_in_turn_and_each_sees_what_the_other_has_committed() {
     let mut other = Player::start("in turn", &path);
     let timer = Deadline::after(Duration::MAX);
     for round in 0..20 {
-        other.tell("go");
+        other.send("go");
         assert_eq!(other.heard(), Some(2 * round));
         assert_eq!(store.heads(&[log("l")]).await.unwrap()[0].length, 2 * round + 1);
         let append = batch().append_at(log("l"), 2 * round + 1, entries(2 * round + 1..2 * round + 2));

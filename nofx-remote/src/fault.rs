@@ -11,14 +11,14 @@ use crate::folder::Unflushed;
 /// The error that an object store reported, without secrets.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    told: String,
+    text: String,
     /// The system's error, or the one that a folder would have given.
     below: Option<io::Error>,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told)
+        f.write_str(&self.text)
     }
 }
 
@@ -30,18 +30,18 @@ impl StdError for Fault {
 
 impl Fault {
     /// Makes a fault in this crate's own words.
-    pub(crate) fn told(what: &str) -> Self {
-        Self { told: what.to_owned(), below: None }
+    pub(crate) fn in_words(what: &str) -> Self {
+        Self { text: what.to_owned(), below: None }
     }
 
     /// Puts a server's answer into words. In any other error, each of these secrets is replaced by asterisks: clients
     /// quote what they sent.
     pub(crate) fn new(error: &object_store::Error, secrets: &[String]) -> Self {
         if let Some(answer) = Answer::of(error) {
-            return Self { told: answer.to_string(), below: answer.kind().map(io::Error::from) };
+            return Self { text: answer.to_string(), below: answer.kind().map(io::Error::from) };
         }
-        let told = secrets.iter().fold(error.to_string(), |text, secret| text.replace(secret, "***"));
-        Self { told, below: io_below(error).map(copy) }
+        let text = secrets.iter().fold(error.to_string(), |text, secret| text.replace(secret, "***"));
+        Self { text, below: io_below(error).map(copy) }
     }
 
     /// Makes an error for a request that had no effect: `Full` if space is missing.

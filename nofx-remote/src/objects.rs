@@ -178,7 +178,7 @@ impl Objects {
                     (false, false) => Created::Unclear(fault, Again::Maybe),
                 }
             }
-            Err(_) => Created::Unclear(Fault::told("no answer in time"), Again::Maybe),
+            Err(_) => Created::Unclear(Fault::in_words("no answer in time"), Again::Maybe),
         }
     }
 
@@ -190,7 +190,7 @@ impl Objects {
                 Created::Yes(_) => return Ok(()),
                 Created::Refused => match self.get(path).await? {
                     Some(_) => return Ok(()),
-                    None => Fault::told("refused, although the object does not exist"),
+                    None => Fault::in_words("refused, although the object does not exist"),
                 },
                 Created::No(fault, Again::Never) | Created::Unclear(fault, Again::Never) => {
                     return Err(fault.unavailable(format!("creating `{path}`")));

@@ -125,7 +125,9 @@ impl Case {
         match outcome.recv_timeout(limit) {
             Ok(Ok(Ok(()))) => Verdict::Passed,
             Ok(Ok(Err(unmet))) => Verdict::Failed(format!("{unmet}\n    claim: {}", self.claim)),
-            Ok(Err(panic)) => Verdict::Failed(format!("panicked: {}\n    claim: {}", told(&*panic), self.claim)),
+            Ok(Err(panic)) => {
+                Verdict::Failed(format!("panicked: {}\n    claim: {}", panic_message(&*panic), self.claim))
+            }
             Err(_) => Verdict::Failed(format!(
                 "{} did not end within {} s\n    claim: {}",
                 self.name,
@@ -226,7 +228,7 @@ pub(crate) fn patience() -> u32 {
     std::env::var(PATIENCE).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-fn told(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }

@@ -122,23 +122,23 @@ pub enum Events {
 }
 
 /// Adds to a batch the name of what it does.
-pub(super) fn tell(batch: Batch, event: EventKind) -> Batch {
-    tell_of(batch, event.name().to_owned())
+pub(super) fn with_event(batch: Batch, event: EventKind) -> Batch {
+    with_event_name(batch, event.name().to_owned())
 }
 
 /// Adds to a batch the name of what it does to a task.
-pub(super) fn tell_task(batch: Batch, event: EventKind, task: Option<&TaskId>) -> Batch {
+pub(super) fn with_task_event(batch: Batch, event: EventKind, task: Option<&TaskId>) -> Batch {
     let named = task.and_then(|task| Some(format!("{}/{}", event.name(), task.as_text().as_str()?)));
     let named = named.filter(|name| name.len() <= MAX_ID_BYTES);
-    tell_of(batch, named.unwrap_or_else(|| event.name().to_owned()))
+    with_event_name(batch, named.unwrap_or_else(|| event.name().to_owned()))
 }
 
 /// Adds to a batch that it rewinds a session to this many messages.
-pub(super) fn tell_rewind(batch: Batch, length: u64) -> Batch {
-    tell_of(batch, format!("{}/{length}", EventKind::SessionRewound.name()))
+pub(super) fn with_rewind_event(batch: Batch, length: u64) -> Batch {
+    with_event_name(batch, format!("{}/{length}", EventKind::SessionRewound.name()))
 }
 
-fn tell_of(batch: Batch, name: String) -> Batch {
+fn with_event_name(batch: Batch, name: String) -> Batch {
     match RecordKey::new(EVENT, name) {
         Ok(key) => batch.delete(key, Expect::Any),
         Err(_) => unreachable!("the name of an event is neither empty nor too long"),

@@ -90,10 +90,11 @@ impl<W: Write> Dumper<'_, W> {
         let mut line = Line::of("agent");
         line.text("id", id);
         line.namespace(namespace);
-        let mut told = told_id(&object);
+        let mut written = written_id(&object);
         let template = agent.template.as_ref().map(EntityId::as_text);
-        told.extend(self.templates.tell(&mut line, &object, template).await?);
-        finish(&mut line, &object, columns::AGENT, &told).map_err(|error| damaged(&record.key.to_string(), error))?;
+        written.extend(self.templates.write(&mut line, &object, template).await?);
+        finish(&mut line, &object, columns::AGENT, &written)
+            .map_err(|error| damaged(&record.key.to_string(), error))?;
         self.put(&line.end())
     }
 
@@ -115,13 +116,13 @@ impl<W: Write> Dumper<'_, W> {
             let mut line = Line::of("session");
             line.text("id", &id);
             line.namespace(session.namespace.as_ref().map(Text::to_str_lossy).as_deref());
-            let mut told = told_id(&object);
-            told.extend(self.templates.tell(&mut line, &object, template).await?);
+            let mut written = written_id(&object);
+            written.extend(self.templates.write(&mut line, &object, template).await?);
             let (before, own) = history::parts(&object);
             let before = before.into_iter().map(|(_, length)| length);
             let own = self.store.head(&own).await?.length;
             line.number("message_count", before.chain([own]).fold(0, u64::saturating_add));
-            finish(&mut line, &object, columns::SESSION, &told)
+            finish(&mut line, &object, columns::SESSION, &written)
                 .map_err(|error| damaged(&record.key.to_string(), error))?;
             self.put(&line.end())?;
         }
@@ -315,14 +316,14 @@ fn in_namespace(id: &str) -> (&str, &str) {
 }
 
 /// Adds all members that the old format knew, then `extra`.
-fn finish(line: &mut Line, own: &Object, columns: &[Column], told: &[&str]) -> std::result::Result<(), SyntaxError> {
-    let extra = columns::write(line, &foreign(own), columns, told)?;
+fn finish(line: &mut Line, own: &Object, columns: &[Column], written: &[&str]) -> std::result::Result<(), SyntaxError> {
+    let extra = columns::write(line, &foreign(own), columns, written)?;
     line.extra(&extra);
     Ok(())
 }
 
 /// The caller writes the id, except for one that is not text, which is still to be written.
-fn told_id(object: &Object) -> Vec<&'static str> {
+fn written_id(object: &Object) -> Vec<&'static str> {
     object.read::<Text>("id").map(|_| "id").into_iter().collect()
 }
 

@@ -30,7 +30,7 @@ impl<'a> Templates<'a> {
     }
 
     /// Writes the member `template` and returns the member of the source that it covers.
-    pub(super) async fn tell(
+    pub(super) async fn write(
         &mut self,
         line: &mut Line,
         own: &Object,

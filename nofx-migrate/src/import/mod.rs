@@ -333,7 +333,7 @@ impl<'a> Import<'a> {
             self.report.find("unreadable", Level::Missing, &path, format!("the file cannot be read again: {why}"));
         }
         for at in std::mem::take(&mut plan.changed) {
-            self.changed_meanwhile(at)?;
+            self.changed_during_import(at)?;
         }
         for (at, count) in std::mem::take(&mut plan.variants) {
             let what = format!("{count} items differ from the newer copies that were imported; the file is kept");
@@ -469,7 +469,7 @@ impl<'a> Import<'a> {
                     KeepOutcome::AlreadyKept => {}
                     KeepOutcome::Changed => {
                         is_kept = false;
-                        self.changed_meanwhile(file.at)?;
+                        self.changed_during_import(file.at)?;
                     }
                     KeepOutcome::Unreadable(why) => is_kept = self.lost(file, &why),
                 },
@@ -483,7 +483,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn changed_meanwhile(&mut self, at: usize) -> Result<(), MigrateError> {
+    fn changed_during_import(&mut self, at: usize) -> Result<(), MigrateError> {
         if self.unsettled.insert(at) {
             let what = "the file changed while it was imported; import again while no program writes to it";
             self.report.find("changed-meanwhile", Level::Missing, &self.index.path(at)?, what);

@@ -112,7 +112,7 @@ pub(crate) async fn verify(
             let changed = wanted.plan.as_ref().map(|plan| plan.changed.clone()).unwrap_or_default();
             let mut differences = check.thing(wanted, found, &imported).await?;
             if !differences.is_empty() {
-                differences.extend(files.iter().filter(|file| changed.contains(&file.at)).map(changed_meanwhile));
+                differences.extend(files.iter().filter(|file| changed.contains(&file.at)).map(changed_during_import));
             }
             // Where changes in the target take precedence, the files are kept unchanged.
             let is_excused = may_differ && !differences.is_empty() && are_kept(store, &files).await?;
@@ -156,7 +156,7 @@ pub(crate) async fn verify(
                 }
             }
             if !is_same {
-                check.differs(changed_meanwhile(&file));
+                check.differs(changed_during_import(&file));
             }
             if file.has_nothing() {
                 progress.advance(&file.place.path, file.size);
@@ -165,7 +165,7 @@ pub(crate) async fn verify(
     }
 }
 
-fn changed_meanwhile(file: &Indexed) -> String {
+fn changed_during_import(file: &Indexed) -> String {
     format!("`{}` changed while it was imported; import again while no program writes to it", file.place.path)
 }
 

@@ -238,7 +238,7 @@ impl Root {
         let mut unclear = false;
         loop {
             if self.is_stale(attempt.seen) {
-                let fault = Fault::told("it took so long that the number may be free again");
+                let fault = Fault::in_words("it took so long that the number may be free again");
                 return Ok(if unclear { Settled::Unclear(fault) } else { Settled::Failed(fault) });
             }
             let fault = match self.objects.create(&path, attempt.bytes.clone()).await {
@@ -252,12 +252,12 @@ impl Root {
                         });
                     }
                     // Some stores refuse while another create is in progress that may yet fail.
-                    Ok(Ok(None)) => Fault::told("refused, although the object does not exist"),
+                    Ok(Ok(None)) => Fault::in_words("refused, although the object does not exist"),
                     Ok(Err(Error::Corrupt(_))) => return Ok(Settled::Damaged),
                     Ok(Err(error)) if !error.is_transient() => return Err(error),
                     Ok(Err(_)) | Err(_) => {
                         unclear = true;
-                        Fault::told("refused, and reading what is there failed")
+                        Fault::in_words("refused, and reading what is there failed")
                     }
                 },
                 Created::No(fault, Again::Never) if !unclear => return Ok(Settled::Failed(fault)),

@@ -32,7 +32,7 @@ pub(super) fn raw_byte(byte: u8) -> String {
 }
 
 /// Returns a path as reports show it.
-pub(super) fn told(path: &str) -> String {
+pub(super) fn as_reported(path: &str) -> String {
     path.chars().map(|one| if u32::from(one) >= RAW { '\u{fffd}' } else { one }).collect()
 }
 
@@ -81,7 +81,7 @@ impl Files {
     /// Returns the size of each file, by the path used in reports.
     pub(super) fn sizes(&self) -> BTreeMap<String, u64> {
         let all = self.files.iter().chain(&self.outside);
-        all.map(|(path, bytes)| (told(path), bytes.len() as u64)).collect()
+        all.map(|(path, bytes)| (as_reported(path), bytes.len() as u64)).collect()
     }
 
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {

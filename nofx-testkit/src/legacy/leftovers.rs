@@ -1,7 +1,7 @@
 //! Files that become no entity, or one that cannot be trusted, and are kept.
 
 use super::LegacyWorkspace;
-use super::files::{raw_byte, told};
+use super::files::{as_reported, raw_byte};
 use super::values;
 use crate::chance::Chance;
 
@@ -43,7 +43,7 @@ pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
 
 fn put(workspace: &mut LegacyWorkspace, path: &str, bytes: Vec<u8>) {
     if !bytes.is_empty() {
-        workspace.truth.kept.insert(told(path), bytes.clone());
+        workspace.truth.kept.insert(as_reported(path), bytes.clone());
     }
     workspace.files.put(path, bytes);
 }

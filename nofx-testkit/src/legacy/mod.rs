@@ -39,7 +39,7 @@ pub use restless::{FileChange, Restless, Truths};
 pub use truth::{IntactSession, Truth, UnusedBytes};
 
 use crate::chance::Chance;
-use files::{Files, told};
+use files::{Files, as_reported};
 use outside::State;
 
 /// A damaged workspace and what is in it.
@@ -127,7 +127,7 @@ impl LegacyWorkspace {
     /// Adds a file as it is found, and records the effects of its damage; `entries` is a report's name for its entries.
     fn found(&mut self, path: &str, found: &damage::Found, entries: &'static str) {
         self.files.put(path, found.bytes.clone());
-        self.note(&told(path), found, entries);
+        self.note(&as_reported(path), found, entries);
     }
 
     /// Adds a value of VS Code's state.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::LegacyWorkspace;
 use super::damage::{Found, cut, damage};
 use super::draft::{Draft, Thing};
-use super::files::{raw_byte, told};
+use super::files::{as_reported, raw_byte};
 use super::session::{Part, Session, Shape, message};
 use super::truth::IntactSession;
 use super::values;
@@ -39,7 +39,7 @@ fn add_one(workspace: &mut LegacyWorkspace, number: usize, agent: &str, chance: 
     let path = format!("{folder}/{}{odd}.json", session.stem);
     let found = damage(&draft, chance);
     workspace.found(&path, &found, "");
-    take(workspace, &found, &[&format!("{}{}", session.stem, told(&odd))]);
+    take(workspace, &found, &[&format!("{}{}", session.stem, as_reported(&odd))]);
 }
 
 /// A session in several places, which continued separately in each.

@@ -27,7 +27,7 @@ async fn found(workspace: &Workspace, word: &str) -> CaseResult<Vec<SessionId>> 
     Ok(hits.into_iter().map(|hit| hit.session).collect())
 }
 
-async fn told(workspace: &Workspace, cursor: &Cursor) -> CaseResult<Vec<Event>> {
+async fn events_since(workspace: &Workspace, cursor: &Cursor) -> CaseResult<Vec<Event>> {
     match workspace.events(Some(cursor), 1000).await? {
         Events::Page { events, .. } => Ok(events),
         Events::Gap { .. } => Err(Unmet::new("a gap in the feed")),
@@ -56,7 +56,7 @@ pub(super) async fn each_namespace_lists_its_own_sessions(subject: Subject) -> C
         ensure_eq!(workspace.summaries(&agent, None, 10).await?.items.len(), 1, "by its agent in {at}");
         let totals = workspace.agent_totals(&ada().id).await?;
         ensure_eq!((totals.sessions, totals.messages), (1, 4), "the totals in {at}");
-        let told = told(workspace, &cursor).await?;
+        let told = events_since(workspace, &cursor).await?;
         ensure!(told.iter().all(|event| event.session.as_ref() == Some(own)), "the events in {at}: {told:?}");
         let kinds: Vec<_> = told.iter().map(|event| event.kind).collect();
         use EventKind::{MessageAdded, SessionCreated, TaskStarted};
@@ -99,8 +99,9 @@ pub(super) async fn each_namespace_lists_its_own_sessions(subject: Subject) -> C
     ensure_eq!(listed(&tools, false).await?.len(), 2, "where it is listed");
     let cursor = default.events_end().await?;
     chat.purge_session(id).await?;
-    ensure_eq!(told(&default, &cursor).await?, [], "a purge elsewhere");
-    let purged: Vec<_> = told(&chat, &cursor).await?.into_iter().map(|event| (event.kind, event.session)).collect();
+    ensure_eq!(events_since(&default, &cursor).await?, [], "a purge elsewhere");
+    let purged: Vec<_> =
+        events_since(&chat, &cursor).await?.into_iter().map(|event| (event.kind, event.session)).collect();
     ensure_eq!(purged, [(EventKind::SessionPurged, Some(id.clone()))], "a purge here");
     ensure_eq!(said(&chat, &reload(&chat, &fork.id).await?).await?.len(), 4, "what a fork reads of it");
     let other = world.open().await?.namespace("chat")?;
@@ -160,9 +161,12 @@ pub(super) async fn keys_agents_and_the_log_between_agents_belong_to_one(subject
     }
     chat.append_transcript(&"ada".into(), "again").await?;
     ensure!(chat.transcript(&"ada".into()).await?.is_some_and(|text| text.contains("again")), "it goes on");
-    let agents: Vec<_> = told(&chat, &cursor).await?.into_iter().filter_map(|event| event.agent).collect();
+    let agents: Vec<_> = events_since(&chat, &cursor).await?.into_iter().filter_map(|event| event.agent).collect();
     ensure!(agents.contains(&"ben".into()), "the events of agents: {agents:?}");
-    ensure!(told(&default, &cursor).await?.iter().all(|event| event.agent.is_none()), "and to the others nothing");
+    ensure!(
+        events_since(&default, &cursor).await?.iter().all(|event| event.agent.is_none()),
+        "and to the others nothing"
+    );
     chat.purge_live_session(&opened[1].session.id).await?;
     ensure_eq!(chat.session_by_key("thread").await?, None, "its key is free");
     ensure!(default.session_by_key("thread").await?.is_some(), "that of the default one is not");

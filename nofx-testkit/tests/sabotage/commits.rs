@@ -230,7 +230,7 @@ impl Spoiler for BackwardGroups {
 pub(crate) struct Renumbered(Mutex<BTreeSet<Seq>>);
 
 impl Renumbered {
-    fn told(&self, seq: Seq) -> Seq {
+    fn renumbered(&self, seq: Seq) -> Seq {
         let deletions = self.0.lock().unwrap().range(..=seq).count() as u64;
         Seq::new(seq.get() - deletions).unwrap_or(Seq::FIRST)
     }
@@ -238,7 +238,7 @@ impl Renumbered {
     /// Returns a number that is reported as this one and belongs to a record.
     fn meant(&self, told: Seq) -> Seq {
         let mut seq = told;
-        while self.0.lock().unwrap().contains(&seq) || self.told(seq) < told {
+        while self.0.lock().unwrap().contains(&seq) || self.renumbered(seq) < told {
             seq = seq.next();
         }
         seq
@@ -252,7 +252,7 @@ impl Renumbered {
     }
 
     fn record(&self, mut record: Record) -> Record {
-        record.version = self.told(record.version);
+        record.version = self.renumbered(record.version);
         record
     }
 }
@@ -272,7 +272,7 @@ impl Spoiler for Renumbered {
     async fn changes(&self, inner: &MemoryBackend, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let mut changes = inner.changes(after, limit).await?;
         if let Changes::Page(page) = &mut changes {
-            page.changes.iter_mut().for_each(|change| change.seq = change.seq.map(|seq| self.told(seq)));
+            page.changes.iter_mut().for_each(|change| change.seq = change.seq.map(|seq| self.renumbered(seq)));
         }
         Ok(changes)
     }
@@ -294,14 +294,14 @@ impl Spoiler for Renumbered {
                     if deletes {
                         self.0.lock().unwrap().insert(*seq);
                     }
-                    *seq = self.told(*seq);
+                    *seq = self.renumbered(*seq);
                 }
                 Outcome::Committed(_) => {}
                 Outcome::Conflicted(conflict) => {
                     for (mismatch, before) in conflict.mismatches.iter_mut().zip(expected) {
                         if let Mismatch::Record { expected, found, .. } = mismatch {
                             *expected = before;
-                            *found = found.map(|seq| self.told(seq));
+                            *found = found.map(|seq| self.renumbered(seq));
                         }
                     }
                 }

@@ -51,8 +51,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
     let target = Target::open_whole(to, args.make.options()).await?;
     let bar = Bar::new();
-    let mut tell = |done| bar.counted(done);
-    let copied = unless_interrupted(nofx_migrate::backup(opened.workspace.store(), &target.store, &mut tell)).await;
+    let mut report = |done| bar.counted(done);
+    let copied = unless_interrupted(nofx_migrate::backup(opened.workspace.store(), &target.store, &mut report)).await;
     bar.clear();
     let counts = match copied {
         None => return Err(target.interrupted().await),

@@ -44,7 +44,7 @@ impl Fault {
     }
 
     /// Prints both lines to standard error.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn print(&self) {
         use io::Write;
         if self.quiet {
             return;

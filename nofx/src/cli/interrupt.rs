@@ -91,6 +91,6 @@ fn end() {
         return ASKED.notify_one();
     }
     let _nothing_more = temporary::remove_all();
-    Fault::new(Exit::Interrupted, "interrupted before it was done", "run the command again").tell();
+    Fault::new(Exit::Interrupted, "interrupted before it was done", "run the command again").print();
     std::process::exit(Exit::Interrupted as i32);
 }

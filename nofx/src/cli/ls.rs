@@ -123,7 +123,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     output.finish()?;
     opened.close().await?;
     if !args.json {
-        tell_the_rest(listed, next.is_some(), args.trash);
+        print_the_rest(listed, next.is_some(), args.trash);
     }
     match unreadable.first() {
         None => Ok(Exit::Done),
@@ -145,7 +145,7 @@ async fn page(
 }
 
 /// Prints, on a terminal only, what the list itself does not show.
-fn tell_the_rest(listed: usize, more: bool, trash: bool) {
+fn print_the_rest(listed: usize, more: bool, trash: bool) {
     use std::io::IsTerminal;
     if !std::io::stderr().is_terminal() {
         return;

@@ -259,12 +259,12 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
     let name = from.to_string();
     if args.dry_run {
         let holds = full_digest(&source).await.map_err(|error| Fault::of_store(&error, from))?;
-        return Ok(tell_counts(&name, &holds, None, None));
+        return Ok(outcome_of_counts(&name, &holds, None, None));
     }
     let target = Target::open(to, requests.counting(args.make.options())).await?;
     let bar = Bar::new();
-    let mut tell = |progress| bar.copied(&progress);
-    let (holds, added) = match unless_interrupted(nofx_migrate::copy(&source, &target.store, &mut tell)).await {
+    let mut report = |progress| bar.copied(&progress);
+    let (holds, added) = match unless_interrupted(nofx_migrate::copy(&source, &target.store, &mut report)).await {
         None => return Err(target.interrupted().await),
         Some(Ok(copied)) => copied,
         Some(Err(error)) => {
@@ -275,7 +275,7 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
     bar.clear();
     source.close().await.map_err(|error| Fault::of_store(&error, from))?;
     let kept = finish(target, requests).await?;
-    Ok(tell_counts(&name, &holds, Some(added), Some(&kept)))
+    Ok(outcome_of_counts(&name, &holds, Some(added), Some(&kept)))
 }
 
 async fn from_dump(args: &Args, file: &Path, to: Location, requests: &RequestCounter) -> Result<MigrationOutcome> {
@@ -283,7 +283,7 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &RequestCou
     if args.dry_run {
         let checked = check_dump(&mut source::read(file)?);
         let holds = checked.map_err(|error| Fault::of_load(&error, &format!("`{name}`"), &to))?;
-        return Ok(tell_counts(&name, &holds, None, None));
+        return Ok(outcome_of_counts(&name, &holds, None, None));
     }
     let (target, holds) = load_file(file, to, requests.counting(args.make.options())).await?;
     if !args.no_verify {
@@ -296,7 +296,7 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &RequestCou
         }
     }
     let kept = finish(target, requests).await?;
-    Ok(tell_counts(&name, &holds, Some(holds.counts), Some(&kept)))
+    Ok(outcome_of_counts(&name, &holds, Some(holds.counts), Some(&kept)))
 }
 
 /// Opens the store that a dry run compares with: the target if it exists, or an empty store.
@@ -357,7 +357,7 @@ fn describe_report(args: &Args, report: Report, kept: Option<&Kept>) -> Migratio
     MigrationOutcome { text, json: Json { report: Some(report), rest }, fault }
 }
 
-fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Option<&Kept>) -> MigrationOutcome {
+fn outcome_of_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Option<&Kept>) -> MigrationOutcome {
     let counts = |counts: Counts| json!({"records": counts.records, "logs": counts.logs, "entries": counts.entries});
     let json = json!({
         "source": source,

@@ -166,7 +166,7 @@ fn execute(command: impl Future<Output = fault::Result<Exit>>) -> ExitCode {
         Err(error) => Err(Fault::new(Exit::Failed, format!("cannot start threads: {error}"), "close other programs")),
     };
     let exit = done.unwrap_or_else(|fault| {
-        fault.tell();
+        fault.print();
         fault.exit()
     });
     exit.into()

@@ -53,11 +53,11 @@ impl SessionArgs {
         let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
         let results = act(&opened.workspace, &ids).await;
         opened.close().await?;
-        self.tell(&sessions, results, done)
+        self.print(&sessions, results, done)
     }
 
     /// Prints the result of each session, and fails if one of them failed.
-    fn tell<T>(
+    fn print<T>(
         &self,
         sessions: &[Session],
         results: Vec<nofx_core::Result<T>>,

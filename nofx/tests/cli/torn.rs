@@ -78,7 +78,7 @@ impl Torn {
 
 /// Requires that a command did what it should, or said in a line and a hint what is damaged.
 #[track_caller]
-fn is_told(run: &Run, what: &str) {
+fn names_the_damage(run: &Run, what: &str) {
     assert!([0, 23, 27, 28, 29].contains(&run.code), "{what}: {run:?}");
     let told = run.err.to_lowercase();
     for never in ["panicked", "try again later", "unavailable"] {
@@ -113,7 +113,7 @@ fn a_cut_is_reported_by_every_command(store: &str) {
             torn.cut(path, *length);
             let what = format!("{words}, {} cut at {length}, killed: {is_killed}", path.display());
             let run = torn.run(words);
-            is_told(&run, &what);
+            names_the_damage(&run, &what);
         }
     }
 }
@@ -127,7 +127,7 @@ fn a_file_of_which_only_the_beginning_is_left_is_reported_by_every_command() {
         for left in [0, 1, 9, 320, 4096, length / 4] {
             torn.cut(path, left);
             let run = torn.run(words);
-            is_told(&run, &format!("{words}, cut at {left}"));
+            names_the_damage(&run, &format!("{words}, cut at {left}"));
             assert_ne!(run.code, 0, "{words}, cut at {left}");
             assert!(run.err.contains("x.redb"), "{words}, cut at {left}: {run:?}");
         }

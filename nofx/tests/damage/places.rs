@@ -157,7 +157,7 @@ impl Damage {
     }
 
     /// Describes the damage.
-    pub(crate) fn told(&self, image: &Image) -> String {
+    pub(crate) fn described(&self, image: &Image) -> String {
         let file = image.files[self.file].0.display();
         match self.what {
             What::Flip(at) => format!("{file} byte {at} ^ {:#04x}", bit(at)),

@@ -65,7 +65,7 @@ pub(crate) fn run(backend: Backend, state: State) -> Result<(), String> {
         }
         counts.trials += 1;
         if !failures.is_empty() {
-            counts.failures.push(format!("{name}: {}: {}", damage.told(&sample.image), failures.join("; ")));
+            counts.failures.push(format!("{name}: {}: {}", damage.described(&sample.image), failures.join("; ")));
         }
         if hangs == HANGS {
             counts.failures.push(format!("{name}: given up after {HANGS} trials that did not end"));

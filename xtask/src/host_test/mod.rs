@@ -59,7 +59,7 @@ pub(crate) fn step(build: Build) -> Result<StepOutcome> {
     };
     let output = place("out");
     match in_turn([&tools::install, &|| extension::install(&output, build), &|| drive(&chromium, &output)])? {
-        StepOutcome::Passed => Ok(StepOutcome::PassedWith(told(&output))),
+        StepOutcome::Passed => Ok(StepOutcome::PassedWith(summary(&output))),
         other => Ok(other),
     }
 }
@@ -88,7 +88,7 @@ fn failure(output: &Path) -> String {
 }
 
 /// Returns what the reader of the summary should know: where to look, and what this machine could not do.
-fn told(output: &Path) -> String {
+fn summary(output: &Path) -> String {
     let skipped = fs::read_to_string(output.join("skipped.txt")).unwrap_or_default();
     let skipped: String = skipped.lines().map(|line| format!("; NOT TRIED: {line}")).collect();
     format!("screenshots in target/host-test/out{skipped}")

@@ -32,8 +32,8 @@ impl Registry {
         let mut answers = Answers::new();
         for package in &stage.packages {
             let tarball = format!("-/{}.tgz", package.pack.name.replace('/', "-"));
-            let told = told(package, &format!("{url}{tarball}"));
-            answers.insert(format!("/{}", package.pack.name), serde_json::to_vec(&told)?);
+            let metadata = metadata(package, &format!("{url}{tarball}"));
+            answers.insert(format!("/{}", package.pack.name), serde_json::to_vec(&metadata)?);
             answers.insert(format!("/{tarball}"), fs::read(&package.tarball)?);
         }
         let answers = Arc::new(answers);
@@ -50,7 +50,7 @@ impl Registry {
 }
 
 /// Returns the registry's metadata of a package.
-fn told(package: &Packed, tarball: &str) -> serde_json::Value {
+fn metadata(package: &Packed, tarball: &str) -> serde_json::Value {
     let pack = &package.pack;
     let mut version = package.manifest.clone();
     version["dist"] = json!({ "tarball": tarball, "integrity": pack.integrity, "shasum": pack.shasum });

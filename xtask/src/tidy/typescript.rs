@@ -49,7 +49,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
             }
         }
     }
-    let told = told_of_rust(tree.text(PAGE));
+    let told = rust_verbs_of_page(tree.text(PAGE));
     for verb in rust_verbs(tree) {
         if !told.contains(&verb.as_str()) {
             let message = format!("has no row for `{verb}` of `Workspace` in the table that begins `{RUST_HEAD}`");
@@ -60,7 +60,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
 }
 
 /// Returns the verbs in the first column of the table of all verbs.
-fn told_of_rust(page: &str) -> Vec<&str> {
+fn rust_verbs_of_page(page: &str) -> Vec<&str> {
     let rows = page.lines().skip_while(|line| *line != RUST_HEAD).take_while(|line| line.starts_with('|'));
     let cells = rows.filter_map(|row| row.split(" | ").next());
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()

@@ -7,7 +7,7 @@ use crate::batch::{Batch, Expect, Guard};
 use crate::entity::{Message, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::sessions::activity::new_session;
 use crate::workspace::sessions::session::{FoundSession, renewed_expiry};
 
@@ -88,7 +88,7 @@ impl Workspace {
 
         // A concurrent change or purge of the old session makes this batch conflict.
         let unchanged = Guard::Record { key: old.key(), expect: Expect::At(found.version) };
-        let batch = tell(self.store.batch(), EventKind::SessionRestored).guard(unchanged);
+        let batch = with_event(self.store.batch(), EventKind::SessionRestored).guard(unchanged);
         let batch = share(&self.store, batch, &session.pieces).await?;
         let mut batch = self.keep_copied(batch, &copied).await?;
         let mut entries = copied;

@@ -12,7 +12,7 @@ use crate::query::Direction;
 use crate::record::{LogHead, Seq};
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
-use crate::workspace::event::tell_rewind;
+use crate::workspace::event::with_rewind_event;
 use crate::workspace::sessions::activity::ActivityPlace;
 use crate::workspace::sessions::session::require_open;
 
@@ -92,7 +92,7 @@ impl Workspace {
 
         // A concurrent append that was decided before this finds the log's end changed, and is decided again.
         let mut batch =
-            tell_rewind(self.store.batch(), to).guard(Guard::Length { log: own.log.clone(), length: own.length });
+            with_rewind_event(self.store.batch(), to).guard(Guard::Length { log: own.log.clone(), length: own.length });
         let is_kept = |piece: &Piece| rewound.pieces.iter().any(|kept| kept.history() == piece.history());
         let ended = Piece { session: session.id.clone(), log: session.rewinds, length: own.length };
         if is_kept(&ended) {

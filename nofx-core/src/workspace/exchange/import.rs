@@ -8,7 +8,7 @@ use crate::json::{Object, SyntaxError, Text, items, members};
 use crate::workspace::Workspace;
 use crate::workspace::conversation::content::Prepared;
 use crate::workspace::conversation::preview::preview;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::sessions::activity::{ActivityPlace, new_session};
 
 /// How many messages, and how many tasks, one batch adds at most; together they stay within what every store takes.
@@ -109,7 +109,7 @@ impl Workspace {
     async fn create_imported(&self, session: &Session, tasks: Vec<NewEntry>, messages: Vec<Message>) -> Result<()> {
         let (tasks, prepared) = (&tasks, &Prepared::of(&self.store, messages)?);
         self.decide("import_session", move |_| async move {
-            let mut batch = tell(self.store.batch(), EventKind::SessionChanged);
+            let mut batch = with_event(self.store.batch(), EventKind::SessionChanged);
             if !tasks.is_empty() {
                 batch = batch.append(Session::tasks(&session.id), tasks.clone());
             }

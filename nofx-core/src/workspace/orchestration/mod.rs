@@ -18,7 +18,7 @@ use crate::record::{LogHead, LogState};
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
 use crate::workspace::decide::Attempt;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::take_places::take_places;
 
 /// The maximum number of messages in a segment.
@@ -288,7 +288,7 @@ impl Workspace {
             let decided = self.decide("remove_segments", move |_| async move {
                 let newest = self.store.logs(self.all_segments(1).backward()).try_next().await?;
                 let newest = newest.as_ref().map(number_of).transpose()?;
-                let mut batch = tell(self.store.batch(), EventKind::StorageCleanup);
+                let mut batch = with_event(self.store.batch(), EventKind::StorageCleanup);
                 for number in some {
                     batch = batch.remove(self.segment(*number));
                 }

@@ -16,7 +16,7 @@ use crate::record::LogHead;
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
 use crate::workspace::conversation::content::Swept;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::orchestration::number_of;
 use crate::workspace::sessions::activity::{Order, last_active};
 use crate::workspace::sessions::summary::logs_of;
@@ -279,7 +279,7 @@ impl Workspace {
         if !plan.purge.is_empty() {
             done.contents = self.sweep_contents().await?;
         }
-        self.store.commit(tell(self.store.batch(), EventKind::StorageCleanup)).await?.committed()?;
+        self.store.commit(with_event(self.store.batch(), EventKind::StorageCleanup)).await?.committed()?;
         Ok(done)
     }
 

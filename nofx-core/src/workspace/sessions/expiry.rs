@@ -7,7 +7,7 @@ use super::activity::Order;
 use crate::entity::{Session, SessionId, SessionStatus};
 use crate::error::Result;
 use crate::time::Timestamp;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::{EXPIRY_WARNING, SessionState, Workspace};
 
 /// How many sessions are read together.
@@ -115,7 +115,7 @@ impl ExpiryWatch {
             }
             let mut session = found.session.clone();
             session.status = Some(SessionStatus::Expired);
-            let batch = tell(workspace.store.batch(), EventKind::SessionExpired);
+            let batch = with_event(workspace.store.batch(), EventKind::SessionExpired);
             let batch = found.save_changed(batch, &session)?;
             Ok((Some(session), Some(batch)))
         });

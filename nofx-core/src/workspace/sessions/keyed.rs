@@ -9,7 +9,7 @@ use crate::json::{Object, Value, quote};
 use crate::key::{MAX_ID_BYTES, RecordKey};
 use crate::kind::SESSION_KEY;
 use crate::record::Record;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::{NewSession, Workspace};
 
 /// The prefix of the digest that replaces a key that is too long for an id.
@@ -55,7 +55,7 @@ impl Workspace {
             // A record without its session: a version without keys has purged the session.
             let expect = record.map_or(Expect::Absent, |record| Expect::At(record.version));
             let body = format!(r#"{{"key":{},"session":{}}}"#, quote(key), session.id.write());
-            let batch = tell(self.store.batch(), EventKind::SessionCreated);
+            let batch = with_event(self.store.batch(), EventKind::SessionCreated);
             let batch = new_session(batch, &session, None)?.put(name.clone(), expect, Body::trusted(body));
             Ok((OpenedSession { session, created: true }, Some(batch)))
         });

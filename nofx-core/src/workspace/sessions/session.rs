@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::json::{Object, Text};
 use crate::record::Seq;
 use crate::time::Timestamp;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 use crate::workspace::{SESSION_LIFETIME, Workspace};
 
 /// The details of a session to create.
@@ -120,7 +120,7 @@ impl Workspace {
             if attempt.has_happened() {
                 return Ok((self.find(&session.id).await?.session, None));
             }
-            let batch = tell(self.store.batch(), EventKind::SessionCreated);
+            let batch = with_event(self.store.batch(), EventKind::SessionCreated);
             // Two sessions of one agent in the same millisecond could get the same id; the second then conflicts and
             // gets another.
             let batch = new_session(batch, &session, None)?;
@@ -248,7 +248,7 @@ impl Workspace {
                 return Ok((session, None));
             }
             let batch = self.store.batch().seal(session.log()).seal(Session::tasks(id));
-            let batch = found.save_changed(tell(batch, EventKind::SessionArchived), &session)?;
+            let batch = found.save_changed(with_event(batch, EventKind::SessionArchived), &session)?;
             Ok((session, Some(batch)))
         });
         Ok(decided.await?.0)
@@ -286,7 +286,7 @@ impl Workspace {
             if session == found.session {
                 return Ok((session, None));
             }
-            let batch = event.into_iter().fold(self.store.batch(), tell);
+            let batch = event.into_iter().fold(self.store.batch(), with_event);
             let batch = found.save_changed(batch, &session)?;
             Ok((session, Some(batch)))
         });

@@ -9,7 +9,7 @@ use crate::json::Value;
 use crate::kind::TOMBSTONE;
 use crate::workspace::Workspace;
 use crate::workspace::conversation::log_readers::release;
-use crate::workspace::event::{EventKind, tell};
+use crate::workspace::event::{EventKind, with_event};
 
 impl Workspace {
     /// Moves a session to the trash, from which [`undelete_session`](Self::undelete_session) takes it out again.
@@ -71,7 +71,7 @@ impl Workspace {
         let namespace = self.namespace.to_text().map(|name| format!(r#","namespace":{}"#, name.write()));
         let (at, namespace) = (self.now().write(), namespace.unwrap_or_default());
         let tombstone = Body::trusted(format!(r#"{{"session":{},"at":{at}{namespace}}}"#, id.write()));
-        let batch = tell(self.store.batch(), EventKind::SessionPurged)
+        let batch = with_event(self.store.batch(), EventKind::SessionPurged)
             .delete(found.session.key(), Expect::At(found.version))
             .put(id.record_key(TOMBSTONE), Expect::Any, tombstone)
             .remove(Session::tasks(id));

@@ -11,7 +11,7 @@ use crate::query::LogQuery;
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
 use crate::workspace::decide::Attempt;
-use crate::workspace::event::{EventKind, tell_task};
+use crate::workspace::event::{EventKind, with_task_event};
 use crate::workspace::sessions::session::require_open;
 
 /// Entries per page of tasks.
@@ -256,8 +256,10 @@ impl Workspace {
             let change = change(&at_hand, now)?;
             let entries = change.tasks.iter().map(|(_, task)| self.store.entry(task)).collect::<Result<Vec<_>>>()?;
             let batch = self.store.batch().append_at(Session::tasks(id), at_hand.length, entries);
-            let batch =
-                change.tasks.iter().fold(batch, |batch, (event, task)| tell_task(batch, *event, task.id.as_ref()));
+            let batch = change
+                .tasks
+                .iter()
+                .fold(batch, |batch, (event, task)| with_task_event(batch, *event, task.id.as_ref()));
             let mut session = found.session.clone();
             session.last_active_at = session.last_active_at.max(Some(now));
             session.task_at_hand = Some(at_hand.after(change.tasks.iter().map(|(_, task)| task)));
