@@ -10,9 +10,9 @@ use super::interrupt::unless_interrupted;
 use super::json_line::JsonLine;
 use super::output::Output;
 use super::progress::Bar;
+use super::sizes::size;
 use super::store_arg::{OpenedWorkspace, StoreArg, is_same_place, parse};
 use super::target::{MakeArg, Target};
-use super::text::size;
 use crate::Location;
 use crate::compact::bytes_at;
 

@@ -4,8 +4,8 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
+use super::sizes::size;
 use super::store_arg::{OpenedWorkspace, StoreArg};
-use super::text::size;
 use crate::compact;
 use crate::compact::bytes_at;
 

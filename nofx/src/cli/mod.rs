@@ -35,6 +35,7 @@ mod screen;
 mod search;
 mod sessions;
 mod show;
+mod sizes;
 mod source;
 mod stats;
 mod store_arg;

@@ -6,8 +6,9 @@ use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
 use super::output::Output;
+use super::sizes::size;
 use super::store_arg::{OpenedWorkspace, StoreArg};
-use super::text::{one_line, size};
+use super::text::one_line;
 use crate::compact::bytes_at;
 
 const EXAMPLES: &str = "\
