@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_core::json::Text;
-use nofx_platform::real;
+use nofx_platform::{real, resolved};
 
 use crate::error::MigrateError;
 use crate::report::Skipped;
@@ -89,32 +89,13 @@ pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, Migr
         return Err(MigrateError::SourceNotLegacy(from.to_owned()));
     }
     if let Some(target) = target {
-        let target_path = resolve(target);
+        let target_path = resolved(target);
         let own = root.join(OWN);
         if target_path.starts_with(&root) && !target_path.starts_with(&own) {
             return Err(MigrateError::SourceHoldsTarget { target_path, source_path: root });
         }
     }
     Ok(root)
-}
-
-/// Returns the real path of something that may not exist yet.
-fn resolve(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut missing = Vec::new();
-    let mut existing = absolute.as_path();
-    loop {
-        if let Ok(existing) = real(existing) {
-            return missing.iter().rev().fold(existing, |path, name| path.join(name));
-        }
-        match (existing.parent(), existing.file_name()) {
-            (Some(parent), Some(name)) => {
-                missing.push(name.to_owned());
-                existing = parent;
-            }
-            _ => return absolute,
-        }
-    }
 }
 
 /// Whether a folder is the place of a store: beside the legacy files, or in a named copy below `archives`.

@@ -117,6 +117,26 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     dunce::canonicalize(path)
 }
 
+/// Returns the [real](real) path of something that need not exist: what exists of it is real, the rest as named.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut missing = Vec::new();
+    let mut existing = absolute.as_path();
+    loop {
+        if let Ok(existing) = real(existing) {
+            return missing.iter().rev().fold(existing, |path, name| path.join(name));
+        }
+        match (existing.parent(), existing.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name);
+                existing = parent;
+            }
+            _ => return absolute,
+        }
+    }
+}
+
 /// Returns a relative path with `/` between its parts, as it is displayed on every system.
 #[must_use]
 pub fn slashed(path: &Path) -> String {
@@ -382,6 +402,19 @@ mod tests {
     fn a_name_that_is_too_long_is_one_of_nothing() {
         let dir = tempfile::tempdir().unwrap();
         assert!(is_missing(&fs::metadata(dir.path().join("a".repeat(300))).unwrap_err()));
+    }
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = real(dir.path()).unwrap();
+        assert_eq!(resolved(dir.path()), root);
+        assert_eq!(resolved(&dir.path().join("a").join("b")), root.join("a").join("b"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&root, root.join("link")).unwrap();
+            assert_eq!(resolved(&root.join("link").join("c")), root.join("c"));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{Counts, FullDump, NoProgress, Report, check_dump, check_source, full_digest, legacy_folder};
+use nofx_platform::resolved;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, table};
@@ -14,7 +15,6 @@ use super::fault::{Fault, Result, chain};
 use super::interrupt::unless_interrupted;
 use super::load::load_file;
 use super::output::Output;
-use super::paths::real;
 use super::progress::Bar;
 use super::requests::RequestCounter;
 use super::sizes::size;
@@ -158,9 +158,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 
 /// Checks that the report can be written, before anything else is done.
 fn check_report(path: &Path, source: &MigrationSource, also: &[PathBuf], to: &Location) -> Result<()> {
-    let report = real(path);
+    let report = resolved(path);
     match source {
-        MigrationSource::Legacy(folder) if report.starts_with(real(folder)) && is_legacy_file(&report, folder) => {
+        MigrationSource::Legacy(folder) if report.starts_with(resolved(folder)) && is_legacy_file(&report, folder) => {
             return Err(Fault::holds(folder, path));
         }
         _ => {}
@@ -171,7 +171,7 @@ fn check_report(path: &Path, source: &MigrationSource, also: &[PathBuf], to: &Lo
         MigrationSource::Dump(file) | MigrationSource::Outside(file) => taken.push(Some(file)),
         MigrationSource::Legacy(_) => {}
     }
-    if taken.into_iter().flatten().any(|taken| real(taken) == report) {
+    if taken.into_iter().flatten().any(|taken| resolved(taken) == report) {
         let message = format!("the report would overwrite `{}`", shown(path));
         return Err(Fault::new(Exit::Usage, message, "name another file with --report"));
     }
@@ -181,7 +181,7 @@ fn check_report(path: &Path, source: &MigrationSource, also: &[PathBuf], to: &Lo
 /// Returns whether a file would lie among the legacy files. A workspace folder can be a source too, but only its `.nofx` is read.
 fn is_legacy_file(report: &Path, folder: &Path) -> bool {
     let inner = folder.join(".nofx");
-    report.starts_with(real(if inner.is_dir() { &inner } else { folder }))
+    report.starts_with(resolved(if inner.is_dir() { &inner } else { folder }))
 }
 
 async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &RequestCounter) -> Result<MigrationOutcome> {

@@ -5,12 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use nofx_platform::{private, replace};
+use nofx_platform::{private, replace, resolved};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::nearest::store_at;
-use super::paths::real;
 use super::temporary::Temporary;
 use super::text::shown;
 use super::visible::Visible;
@@ -50,7 +49,7 @@ impl Output {
     /// Prepares to write a file.
     pub(crate) fn file(path: &Path) -> Result<Self> {
         let name = format!("`{}`", shown(path));
-        let path = real(path);
+        let path = resolved(path);
         if let Some(store) = store_at(&path) {
             let message = format!("{name} belongs to the store `{}`, which is never overwritten", shown(store));
             return Err(Fault::new(Exit::Usage, message, "name another file"));

@@ -1,20 +1,7 @@
-//! Resolves paths.
+//! The folders that a path lacks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Returns the real path of something that may not exist yet.
-pub(crate) fn real(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut missing = Vec::new();
-    for existing in absolute.ancestors() {
-        if let Ok(real) = nofx_platform::real(existing) {
-            return missing.iter().rev().fold(real, |path, name| path.join(name));
-        }
-        missing.extend(existing.file_name());
-    }
-    absolute
-}
 
 /// Returns the folders above a path that do not exist, the lowest first.
 pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {

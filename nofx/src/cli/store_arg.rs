@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nofx_core::workspace::Workspace;
 use nofx_core::{Error, Store, Timestamp};
+use nofx_platform::resolved;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, advice, chain};
 use super::nearest::{USUAL, nearest};
-use super::paths::real;
 use super::requests::RequestCounter;
 use super::text::shown;
 use crate::schemes::{Form, usage};
@@ -108,7 +108,7 @@ pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
 pub(crate) fn is_same_place(one: &Location, other: &Location) -> bool {
     let paths = one.path().zip(other.path());
     !matches!(one.form(), Some(Form::Memory))
-        && (one == other || paths.is_some_and(|(one, other)| real(one) == real(other)))
+        && (one == other || paths.is_some_and(|(one, other)| resolved(one) == resolved(other)))
 }
 
 /// An existing store, opened as a workspace.
