@@ -64,6 +64,10 @@ impl Place for JournalPlace {
     fn address(&self) -> Option<String> {
         self.path().to_str().map(str::to_owned)
     }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.0.path().to_owned())
+    }
 }
 
 /// A handle on a store in one file.

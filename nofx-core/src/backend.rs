@@ -13,8 +13,8 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// A place that keeps records, logs and numbered commits.
 ///
 /// This is for backend authors; callers use [`Store`](crate::Store). A backend knows no entities: it stores kinds it
-/// has never heard of. `nofx-testkit` has a case for each sentence below; an implementation that passes its suite is a
-/// backend.
+/// has never heard of. `nofx-testkit` has a case for each sentence below that it can test from outside; an implementation
+/// that passes its suite is a backend.
 ///
 /// ```
 /// use nofx_core::{
@@ -80,6 +80,8 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the damaged item; everything else stays readable, and nothing
 ///   damaged is ever overwritten. A backend that stores bytes notices each flipped byte and each cut in what a read
 ///   depends on; only the newest commit may be missing silently, if it was torn and nothing else refers to it.
+/// - A handle whose store was removed answers [`Gone`](crate::Error::Gone), and one whose store was replaced by another
+///   [`Replaced`](crate::Error::Replaced); it never goes on with the other one.
 ///
 /// # Cancellation
 ///
@@ -98,6 +100,10 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 ///   store at a single point in time. The heads of `logs` may be from different points in time, each at least as new as
 ///   the start of the call.
 /// - Bodies come back byte for byte.
+/// - A page ends before an item that is damaged, and a page that would begin with it is `Corrupt`, with the same error
+///   each time: so everything before and after it can be listed. Where it is unknown which items are damaged, a list has
+///   every other item and ends in `Corrupt`.
+/// - A handle that commits nothing leaves every file of the store as it is, so a store on a read-only disk can be read.
 ///
 /// # Between calls
 ///

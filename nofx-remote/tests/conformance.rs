@@ -2,6 +2,7 @@
 
 mod memory;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -44,6 +45,10 @@ impl Place for FolderPlace {
 
     fn address(&self) -> Option<String> {
         url::Url::from_directory_path(self.0.path()).ok().map(String::from)
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.0.path().to_owned())
     }
 }
 

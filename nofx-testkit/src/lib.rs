@@ -65,8 +65,8 @@
 //!
 //! # What is not here
 //!
-//! Conditions that only a backend's own tests can create: damage to stored bytes, a full disk, a power cut, a store of
-//! an older or newer version. And nothing for programs to use: this crate is for tests only.
+//! Conditions that only a backend's own tests can create: damage that is more than a flipped bit, a full disk, a power
+//! cut, a store of an older or newer version. And nothing for programs to use: this crate is for tests only.
 
 #![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append returns")]
 

@@ -1,5 +1,6 @@
 //! What a backend's author writes: where stores come from.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -46,6 +47,12 @@ pub trait Place: Send + Sync + 'static {
 
     /// Returns a text with which [`Factory::reopen`] finds this place in another process, if there is one.
     fn address(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the folder that holds the files of the store and nothing else, if it has files of its own format on a local disk. The suite
+    /// reads and damages them while no handle is open.
+    fn folder(&self) -> Option<PathBuf> {
         None
     }
 }

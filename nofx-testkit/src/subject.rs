@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,11 @@ impl Subject {
     /// Makes another, empty place.
     pub(crate) async fn elsewhere(&self) -> Result<Self> {
         Self::new(self.factory.clone()).await
+    }
+
+    /// Returns the folder of the store's files, if there are any.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.place.folder()
     }
 
     /// Returns the address of the place, if it has one.

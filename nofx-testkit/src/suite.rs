@@ -51,6 +51,8 @@ pub enum Need {
     Disk,
     /// Several processes can use a store concurrently.
     Processes,
+    /// It is stored in files that the suite can look at.
+    Files,
 }
 
 /// The result of a case.
@@ -69,13 +71,18 @@ pub enum Verdict {
 struct Profile {
     info: BackendInfo,
     has_address: bool,
+    has_folder: bool,
 }
 
 impl Profile {
     async fn of(factory: Arc<dyn Factory>) -> Result<Self> {
         let subject = Subject::new(factory).await?;
         let handle = subject.open().await?;
-        let profile = Self { info: handle.info(), has_address: subject.address().is_some() };
+        let profile = Self {
+            info: handle.info(),
+            has_address: subject.address().is_some(),
+            has_folder: subject.folder().is_some(),
+        };
         handle.close().await?;
         Ok(profile)
     }
@@ -86,7 +93,8 @@ impl Profile {
             Need::Disk if self.info.durability != Durability::Disk => Some("not on a disk"),
             Need::Processes if self.info.sharing == Sharing::Process => Some("not shared by processes"),
             Need::Processes if !self.has_address => Some("its places have no address"),
-            Need::Durable | Need::Disk | Need::Processes => None,
+            Need::Files if !self.has_folder => Some("its places have no folder"),
+            Need::Durable | Need::Disk | Need::Processes | Need::Files => None,
         })
     }
 }

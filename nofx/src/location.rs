@@ -256,8 +256,6 @@ fn shown(text: &OsStr) -> String {
 mod tests {
     use super::*;
 
-    const FORMS: &str = "`redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX` or `memory:`";
-
     #[test]
     fn what_is_written_is_read_back() {
         for text in [
@@ -301,7 +299,7 @@ mod tests {
         ] {
             let error = text.parse::<Location>().unwrap_err();
             let shown = text.replace('\0', "\\u{0}");
-            let expected = format!("invalid: `{shown}` is not a location: {why}; write {FORMS}");
+            let expected = format!("invalid: `{shown}` is not a location: {why}; write {}", usage());
             assert_eq!(error.to_string(), expected);
         }
     }
@@ -330,7 +328,8 @@ mod tests {
             ("redb:~ada/a", "only `~/` is expanded; write `./~` for a name that begins with `~`"),
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();
-            assert!(error.contains(&format!("is not a location: {why}; write {FORMS}")), "{text}: {error}");
+            let expected = format!("is not a location: {why}; write {}", usage());
+            assert!(error.contains(&expected), "{text}: {error}");
         }
     }
 

@@ -22,7 +22,6 @@ pub struct Options {
     /// An existing store stays as it was created, and other kinds of stores ignore this. A store with a journal is a file and a folder,
     /// `<file>-journal`: copy and move both together, while no program has the store open. When such a store is closed after being open for
     /// more than a second, the file is normally brought up to date and is then a whole store by itself.
-    #[cfg(feature = "redb")]
     pub journal: bool,
     /// The source of times and ids.
     pub sources: Sources,
@@ -36,7 +35,6 @@ impl Default for Options {
         Self {
             create: true,
             read_only: false,
-            #[cfg(feature = "redb")]
             journal: true,
             sources: Sources::default(),
             #[cfg(feature = "remote")]

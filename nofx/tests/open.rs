@@ -22,9 +22,12 @@ async fn a_store_in_memory_is_always_there_and_empty() {
 #[tokio::test]
 async fn a_scheme_without_a_backend_is_named() {
     let error = open(&location("postgres:x")).await.unwrap_err();
-    let expected = "invalid: this version has no backend for `postgres:`; \
-        it has `redb:`, `fs:`, `s3:`, `gs:`, `az:`, `file:` and `memory:`";
-    assert_eq!(error.to_string(), expected);
+    let expected = error.to_string();
+    assert!(
+        expected.starts_with("invalid: this version has no backend for `postgres:`; it has `redb:`, "),
+        "{expected}"
+    );
+    assert!(expected.contains("`fs:`") && expected.ends_with(" and `memory:`"), "{expected}");
     assert_eq!(location("postgres:x").unsupported().unwrap().to_string(), expected);
     assert_eq!(nofx::compact(&location("postgres:x")).await.unwrap_err().to_string(), expected);
 }

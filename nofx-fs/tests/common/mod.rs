@@ -1,6 +1,6 @@
 //! Stores in temporary folders that are removed after a case.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -37,6 +37,10 @@ impl Place for Folder {
 
     fn address(&self) -> Option<String> {
         self.0.path().join("store").to_str().map(str::to_owned)
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.0.path().join("store"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the suites create redb stores.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,5 +65,9 @@ impl Place for Folder {
 
     fn address(&self) -> Option<String> {
         Some(self.1.path().join("store.redb").to_string_lossy().into_owned())
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.1.path().to_owned())
     }
 }

@@ -4,6 +4,7 @@ mod batches;
 mod bodies;
 mod changes;
 mod endings;
+mod files;
 mod groups;
 mod handles;
 mod histories;
@@ -211,6 +212,11 @@ cases! {
         a_feed_has_the_commits_of_all_processes [Processes] within 90 s: "A caller finds each commit once, whether this process or another made it.";
         what_was_acknowledged_to_a_killed_process_is_there [Processes, Durable] within 90 s: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
         waiting_for_another_process_is_bounded [Processes] within 180 s: "Waiting for another process ends within 30 seconds, in `Locked`.";
+    }
+    files {
+        only_the_owner_can_read_and_write_what_is_created [Files]: "What a backend creates on a disk is private: only its owner can read and write it.";
+        reading_changes_no_file [Files]: "A handle that commits nothing leaves every file of the store as it is.";
+        a_flipped_bit_changes_no_answer_without_an_error [Files] within 180 s: "A backend that stores bytes notices each flipped byte in what a read depends on; only the newest commit may be missing silently.";
     }
     histories {
         random_histories_agree_with_the_oracle within 120 s: "`nofx-testkit` has a case for each sentence; random histories compare the rest with the store in memory.";

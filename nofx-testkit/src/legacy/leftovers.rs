@@ -2,6 +2,7 @@
 
 use super::LegacyWorkspace;
 use super::files::{as_reported, raw_byte};
+use super::sessions::UP;
 use super::values;
 use crate::chance::Chance;
 
@@ -23,8 +24,7 @@ pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     if cfg!(target_os = "linux") && chance.once_in(8) {
         put(workspace, &format!("dlq/{}odd{}.json", raw_byte(0x80), raw_byte(0xfe)), bytes(chance));
     }
-    // On Windows the second one would be a path.
-    for agent in ["ada", if cfg!(windows) { "up" } else { "..\\up" }] {
+    for agent in ["ada", UP] {
         if chance.once_in(2) {
             continue;
         }

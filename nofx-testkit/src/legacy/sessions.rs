@@ -12,7 +12,10 @@ use super::values;
 use crate::chance::Chance;
 
 /// Agents, as they appear in file names.
-const AGENTS: &[&str] = &["agent-1757341200000-x1", "ada", "agent-1757341200000", "..\\up", "ünï x", "a-b-c"];
+const AGENTS: &[&str] = &["agent-1757341200000-x1", "ada", "agent-1757341200000", UP, "ünï x", "a-b-c"];
+
+/// A name that is one file on Unix. On Windows no file can have it.
+pub(super) const UP: &str = if cfg!(windows) { "up" } else { "..\\up" };
 
 pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     for number in 0..1 + chance.below(6) {

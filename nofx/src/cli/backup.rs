@@ -15,6 +15,7 @@ use super::store_arg::{OpenedWorkspace, StoreArg, is_same_place, parse};
 use super::target::{MakeArg, Target};
 use crate::Location;
 use crate::compact::bytes_at;
+use crate::schemes::lasting_usage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,8 +32,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// The store to create: `redb:PATH`, `fs:PATH` or `s3://BUCKET/PREFIX`.
-    #[arg(long, value_name = "LOCATION")]
+    #[arg(long, value_name = "LOCATION", help = format!("The store to create: {}", lasting_usage()))]
     to: OsString,
 
     #[command(flatten)]
@@ -49,7 +49,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if is_same_place(&opened.location, &to) {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another location with --to"));
     }
-    let target = Target::open_whole(to, args.make.options()).await?;
+    let options = args.make.options(&to)?;
+    let target = Target::open_whole(to, options).await?;
     let bar = Bar::new();
     let mut report = |done| bar.counted(done);
     let copied = unless_interrupted(nofx_migrate::backup(opened.workspace.store(), &target.store, &mut report)).await;

@@ -90,8 +90,15 @@ impl Fault {
             error if error.is_no_store() => Self::no_store(location),
             // None of the store could be read.
             Error::Corrupt(_) => {
-                let hint =
-                    "restore a backup, or keep what is there and repair it; `nofx doctor --repair` repairs what it can";
+                let is_repairable = location.backend().is_ok_and(|backend| backend.repair.is_some());
+                let hint = match is_repairable {
+                    true => {
+                        "restore a backup, or keep what is there and repair it; `nofx doctor --repair` repairs what it can"
+                    }
+                    false => {
+                        "restore a backup, and keep what is there; a store of this kind cannot be repaired in place"
+                    }
+                };
                 Self { hint: hint.to_owned(), ..Self::of_store(error, location) }
             }
             Error::Invalid(_) => Self::new(

@@ -48,8 +48,9 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
+    let options = args.make.options(&location)?;
     let text = read(&args.input)?;
-    let target = Target::open(location, args.make.options()).await?;
+    let target = Target::open(location, options).await?;
     let id = if args.new { ImportAs::New } else { ImportAs::Itself };
     let session = match args.store.workspace(target.store.clone())?.import_session(&text, id).await {
         Ok(session) => session,

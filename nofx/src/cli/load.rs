@@ -41,9 +41,10 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
+    let options = args.make.options(&location)?;
     let target_and_dump = match args.input.as_ref().filter(|path| path.as_os_str() != "-") {
-        Some(path) => load_file(path, location, args.make.options()).await?,
-        None => load_piped(location, args.make.options()).await?,
+        Some(path) => load_file(path, location, options).await?,
+        None => load_piped(location, options).await?,
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
     let location = target.location.clone();

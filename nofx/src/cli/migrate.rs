@@ -24,7 +24,7 @@ use super::target::{MakeArg, Target};
 use super::text::{one_line, shown};
 use crate::Location;
 use crate::compact::bytes_at;
-use crate::schemes::Form;
+use crate::schemes::{Form, lasting_usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,8 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     also: Vec<PathBuf>,
 
-    /// The store to migrate into, created if it does not exist: `redb:PATH`, `fs:PATH` or `s3://BUCKET/PREFIX`.
-    #[arg(long, value_name = "LOCATION")]
+    #[arg(long, value_name = "LOCATION", help = format!("The store to migrate into, created if it does not exist: {}", lasting_usage()))]
     to: OsString,
 
     #[command(flatten)]
@@ -201,7 +200,8 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &RequestC
         bar.clear();
         return Ok(describe_report(args, report, None));
     }
-    let target = Target::open(to, requests.counting(args.make.options())).await?;
+    let options = requests.counting(args.make.options(&to)?);
+    let target = Target::open(to, options).await?;
     let report = match unless_interrupted(nofx_migrate::migrate(from, &target.store, &options, &bar)).await {
         None => return Err(target.interrupted().await),
         Some(Ok(report)) => report,
@@ -262,7 +262,8 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
         let holds = full_digest(&source).await.map_err(|error| Fault::of_store(&error, from))?;
         return Ok(outcome_of_counts(&name, &holds, None, None));
     }
-    let target = Target::open(to, requests.counting(args.make.options())).await?;
+    let options = requests.counting(args.make.options(&to)?);
+    let target = Target::open(to, options).await?;
     let bar = Bar::new();
     let mut report = |progress| bar.copied(&progress);
     let (holds, added) = match unless_interrupted(nofx_migrate::copy(&source, &target.store, &mut report)).await {
@@ -286,7 +287,8 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &RequestCou
         let holds = checked.map_err(|error| Fault::of_load(&error, &format!("`{name}`"), &to))?;
         return Ok(outcome_of_counts(&name, &holds, None, None));
     }
-    let (target, holds) = load_file(file, to, requests.counting(args.make.options())).await?;
+    let options = requests.counting(args.make.options(&to)?);
+    let (target, holds) = load_file(file, to, options).await?;
     if !args.no_verify {
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {

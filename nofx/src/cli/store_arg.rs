@@ -13,21 +13,26 @@ use super::fault::{Fault, Result, advice, chain};
 use super::nearest::{USUAL, nearest};
 use super::requests::RequestCounter;
 use super::text::shown;
-use crate::schemes::{Form, usage};
+use crate::schemes::{Form, folder_usage, lasting_usage, usage};
 use crate::{Location, Options, open_with};
 
 /// The environment variable that names a store.
 const VARIABLE: &str = "NOFX_STORE";
 
+/// How the store is found.
+const STORE_SEARCH: &str = "\
+A path that begins with `~/` is relative to the home folder. Without a location, the store is the one that the environment variable \
+NOFX_STORE names; else the one in the nearest `.nofx/store` in this folder or above; else, in a git worktree, the one of the checkout \
+that the worktree belongs to.";
+
+fn store_help() -> String {
+    format!("Where the store is: {}", lasting_usage())
+}
+
 /// The store to work on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StoreArg {
-    /// Where the store is: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
-    ///
-    /// A path that begins with `~/` is relative to the home folder. Without a location, the store is the one that the environment variable
-    /// NOFX_STORE names; else the one in the nearest `.nofx/store` in this folder or above; else, in a git worktree, the one of the
-    /// checkout that the worktree belongs to.
-    #[arg(long, value_name = "LOCATION")]
+    #[arg(long, value_name = "LOCATION", help = store_help(), long_help = format!("{}.\n\n{STORE_SEARCH}", store_help()))]
     store: Option<OsString>,
 
     /// Work in this namespace, such as the one of another host; the default namespace if not given.
@@ -176,7 +181,10 @@ pub(super) fn refuse_another_shape(location: &Location, path: &Path) -> Result<(
     };
     let message = format!("`{}` is not a NofX store: it is {what}", shown(path));
     let hint = match usual {
-        Some(usual) => format!("name the store's file, such as `{USUAL}/{usual}`; a store in a folder is `fs:PATH`"),
+        Some(usual) => {
+            let folder = folder_usage();
+            format!("name the store's file, such as `{USUAL}/{usual}`; a store in a folder is `{folder}`")
+        }
         None => format!("name the store's folder, usually `{USUAL}`"),
     };
     Err(Fault::new(Exit::Foreign, message, hint))

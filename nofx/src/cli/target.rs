@@ -26,21 +26,18 @@ use crate::{Location, Options, settle};
 pub(crate) struct MakeArg {
     /// Create a new `redb:` store as one file, without a journal beside it. Commits then take two flushes instead of one. An existing store
     /// stays as it was created.
-    #[cfg(feature = "redb")]
     #[arg(long)]
     no_journal: bool,
 }
 
 impl MakeArg {
-    /// Returns the options for a store that may be created.
-    pub(crate) fn options(self) -> Options {
-        #[cfg_attr(not(feature = "redb"), expect(unused_mut, reason = "there are no options to set"))]
-        let mut options = Options::default();
-        #[cfg(feature = "redb")]
-        {
-            options.journal &= !self.no_journal;
+    /// Returns the options for a store that may be created at a location.
+    pub(crate) fn options(self, location: &Location) -> Result<Options> {
+        if self.no_journal && !location.backend().is_ok_and(|backend| backend.journal_is_optional) {
+            let message = format!("a store at `{location}` cannot be created without a journal");
+            return Err(Fault::new(Exit::Usage, message, "leave out --no-journal"));
         }
-        options
+        Ok(Options { journal: !self.no_journal, ..Options::default() })
     }
 }
 

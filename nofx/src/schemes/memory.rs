@@ -15,6 +15,7 @@ const BACKEND: Backend = Backend {
     opens_read_only: true,
     check: None,
     repair: None,
+    journal_is_optional: false,
     sets_aside: false,
     publish: None,
     shrink: None,

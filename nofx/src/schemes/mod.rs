@@ -87,6 +87,8 @@ pub(crate) struct Backend {
     pub(crate) check: Option<OnStore<Vec<Finding>>>,
     /// Repairs a store in place; with `true`, also by giving up what prevents it.
     pub(crate) repair: Option<for<'a> fn(&'a Location, bool) -> Answer<'a, Repaired>>,
+    /// Whether a store can be created without a journal ([`Options::journal`]).
+    pub(crate) journal_is_optional: bool,
     /// Whether a repair moves unreadable files into the folder `damaged`.
     pub(crate) sets_aside: bool,
     /// Moves a complete store in a file to another path on the same file system, unless something exists there, and returns whether it did.
@@ -126,6 +128,20 @@ impl Scheme {
 /// Returns the forms of a location, for errors.
 pub(crate) fn usage() -> String {
     listed(Scheme::all().filter_map(|scheme| scheme.usage), "or")
+}
+
+/// Returns the forms of a location whose store outlives the program, for help.
+#[cfg(feature = "cli")]
+pub(crate) fn lasting_usage() -> String {
+    let lasting = Scheme::all().filter(|scheme| !matches!(scheme.form, Form::Memory));
+    listed(lasting.filter_map(|scheme| scheme.usage), "or")
+}
+
+/// Returns the form of a location whose store is a folder, for hints.
+#[cfg(feature = "cli")]
+pub(crate) fn folder_usage() -> &'static str {
+    let folder = Scheme::all().find(|scheme| matches!(scheme.form, Form::Folder { .. }));
+    folder.and_then(|scheme| scheme.usage).unwrap_or_default()
 }
 
 /// Lists texts as code.

@@ -52,6 +52,7 @@ mod built {
         opens_read_only: true,
         check: Some(|location| Box::pin(check(location))),
         repair: Some(|location, gives_up| Box::pin(repair(location, gives_up))),
+        journal_is_optional: true,
         sets_aside: false,
         publish: Some(|made, path| Box::pin(nofx_redb::publish(made, path))),
         shrink: Some(Shrink {

@@ -50,6 +50,7 @@ mod built {
         opens_read_only: false,
         check: Some(|location| Box::pin(check(location))),
         repair: Some(|location, gives_up| Box::pin(repair(location, gives_up))),
+        journal_is_optional: false,
         sets_aside: false,
         publish: None,
         shrink: None,
