@@ -200,8 +200,8 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &RequestC
         bar.clear();
         return Ok(describe_report(args, report, None));
     }
-    let options = requests.counting(args.make.options(&to)?);
-    let target = Target::open(to, options).await?;
+    let make = requests.counting(args.make.options(&to)?);
+    let target = Target::open(to, make).await?;
     let report = match unless_interrupted(nofx_migrate::migrate(from, &target.store, &options, &bar)).await {
         None => return Err(target.interrupted().await),
         Some(Ok(report)) => report,
