@@ -3,8 +3,8 @@
 //! `cargo run --example custom_backend` runs the whole conformance suite on it. Everything that a third party writes is here: an
 //! implementation of [`PersistenceBackend`], a [`Factory`] of places to test it in, and a `main` of one line.
 //!
-//! The file is a journal: its first line names the store, and each further line is a group of batches as JSON. A commit is one
-//! line and one flush. Everything else is replay: a handle keeps a [`MemoryBackend`], and before each answer it reads the
+//! The file is a journal: its first line names the store, and each further line is a group of batches as JSON, behind a checksum. A
+//! commit is one line and one flush. Everything else is replay: a handle keeps a [`MemoryBackend`], and before each answer it reads the
 //! lines that others have added. That is short and correct, but slow to open once the file is large.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -21,6 +21,7 @@ use nofx_core::{
     PersistenceBackend, Record, RecordKey, Result, ScanQuery, Seq, Sharing, Sources, StoreId, Timestamp, Write as Put,
     blocking,
 };
+use nofx_platform::private;
 use nofx_testkit::{Factory, Place};
 use serde_json::{Value, json};
 
@@ -99,7 +100,8 @@ impl Journal {
     /// Opens a journal, creating it if it does not exist.
     fn open(path: &Path) -> Result<Self> {
         let opening = |error| Error::unavailable_because(format!("opening `{}`", path.display()), error);
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(opening)?;
+        let mut options = OpenOptions::new();
+        let file = private(options.read(true).append(true).create(true)).open(path).map_err(opening)?;
         let memory = Arc::new(MemoryBackend::new());
         let file = Arc::new(file);
         let mut replay = Replay {
@@ -214,16 +216,17 @@ impl Replay {
     fn begin(&mut self) -> Result<StoreId> {
         let _turn = Turn::wait(&self.file, &self.path)?;
         let text = self.rest()?;
-        let id = match text.split_once('\n') {
-            Some((id, _)) => id.to_owned(),
+        let line = match text.split_inclusive('\n').next().filter(|line| line.ends_with('\n')) {
+            Some(line) => line.to_owned(),
             None => {
-                let id = Sources::default().store_id().to_string();
-                self.append(&id)?;
-                id
+                let line = line_of(&Sources::default().store_id().to_string());
+                self.append(&line)?;
+                line
             }
         };
-        self.length = id.len() as u64 + 1;
-        Ok(StoreId::from_bytes(bytes_of(&id).ok_or_else(|| self.corrupt("its first line"))?))
+        self.length = line.len() as u64;
+        let id = text_of(&line).and_then(bytes_of);
+        Ok(StoreId::from_bytes(id.ok_or_else(|| self.corrupt("its first line"))?))
     }
 
     /// Returns the text after the lines that were replayed.
@@ -242,7 +245,8 @@ impl Replay {
         }
         // The part after the last line break is being written, or was when its writer died: it was never acknowledged.
         for line in self.rest()?.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let group: Option<Vec<Batch>> = serde_json::from_str(line).ok().as_ref().and_then(group_from);
+            let group: Option<Value> = text_of(line).and_then(|text| serde_json::from_str(text).ok());
+            let group: Option<Vec<Batch>> = group.as_ref().and_then(group_from);
             let group = group.ok_or_else(|| self.corrupt(&format!("the line at byte {}", self.length)))?;
             self.apply(group)?;
             self.length += line.len() as u64;
@@ -253,10 +257,10 @@ impl Replay {
     fn commit(&mut self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         let _turn = Turn::wait(&self.file, &self.path)?;
         self.catch_up()?;
-        let line = Value::Array(group.iter().map(batch_to).collect()).to_string();
+        let line = line_of(&Value::Array(group.iter().map(batch_to).collect()).to_string());
         self.append(&line)?;
         let outcomes = self.apply(group)?;
-        self.length += line.len() as u64 + 1;
+        self.length += line.len() as u64;
         Ok(outcomes)
     }
 
@@ -265,7 +269,7 @@ impl Replay {
         let writing = |error| Error::unknown_because(format!("writing `{}`", self.path.display()), error);
         // Cuts off what a killed process left of a line.
         self.file.set_len(self.length).map_err(writing)?;
-        (&*self.file).write_all(format!("{line}\n").as_bytes()).map_err(writing)?;
+        (&*self.file).write_all(line.as_bytes()).map_err(writing)?;
         self.file.sync_data().map_err(writing)
     }
 
@@ -287,6 +291,17 @@ impl Replay {
     fn corrupt(&self, what: &str) -> Error {
         Error::corrupt(format!("`{}`: {what}", self.path.display()))
     }
+}
+
+/// Returns a line with its checksum, by which damage is noticed.
+fn line_of(text: &str) -> String {
+    format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes()))
+}
+
+/// Returns the text of a line; `None` if its checksum is wrong.
+fn text_of(line: &str) -> Option<&str> {
+    let text = line.strip_suffix('\n')?.get(9..)?;
+    (line_of(text) == line).then_some(text)
 }
 
 /// The write lock, released when it is dropped.

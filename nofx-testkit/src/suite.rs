@@ -304,7 +304,8 @@ mod tests {
             .collect();
         assert_eq!(ignored.len(), needing);
         assert!(ignored.iter().all(|trial| {
-            ["gone with its process", "not on a disk", "not shared by processes"].contains(&trial.kind())
+            ["gone with its process", "not on a disk", "not shared by processes", "its places have no folder"]
+                .contains(&trial.kind())
         }));
         let arguments = Arguments { ignored: true, quiet: true, ..Arguments::default() };
         assert!(libtest_mimic::run(&arguments, ignored).has_failed());

@@ -86,6 +86,22 @@ fn sabotages() -> Vec<Sabotage> {
             caught_by: "lifecycle::batches_are_remembered_after_opening_again",
             factory: Arc::new(Rebuilding { losing: Losing::BatchIds }),
         },
+        Sabotage {
+            name: "what is damaged is left out",
+            caught_by: "files::a_flipped_bit_changes_no_answer_without_an_error",
+            factory: Arc::new(Rebuilding { losing: Losing::DamagedGroups }),
+        },
+        Sabotage {
+            name: "a reader notes that it was there",
+            caught_by: "files::reading_changes_no_file",
+            factory: Arc::new(Rebuilding { losing: Losing::UntouchedFile }),
+        },
+        #[cfg(unix)]
+        Sabotage {
+            name: "others can read what is written",
+            caught_by: "files::only_the_owner_can_read_and_write_what_is_created",
+            factory: Arc::new(Rebuilding { losing: Losing::Privacy }),
+        },
     ]
 }
 

@@ -32,7 +32,8 @@ const END: usize = 8;
 
 /// List sessions, most recently active first.
 ///
-/// On a narrow terminal only the ends of ids are shown; other commands accept those too.
+/// On a narrow terminal only the ends of ids are shown; other commands accept those too. Activity counts to the minute: if the limit falls
+/// among sessions that were active in the same minute, any of them are shown.
 ///
 /// Status and agent are looked up in an index; --text and --status also read every session that the other filters let through. Give
 /// --since and --before a duration, such as `2h` or `7d`, or a date.
