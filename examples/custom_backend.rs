@@ -21,7 +21,6 @@ use nofx_core::{
     PersistenceBackend, Record, RecordKey, Result, ScanQuery, Seq, Sharing, Sources, StoreId, Timestamp, Write as Put,
     blocking,
 };
-use nofx_platform::private;
 use nofx_testkit::{Factory, Place};
 use serde_json::{Value, json};
 
@@ -101,7 +100,9 @@ impl Journal {
     fn open(path: &Path) -> Result<Self> {
         let opening = |error| Error::unavailable_because(format!("opening `{}`", path.display()), error);
         let mut options = OpenOptions::new();
-        let file = private(options.read(true).append(true).create(true)).open(path).map_err(opening)?;
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.read(true).append(true).create(true).open(path).map_err(opening)?;
         let memory = Arc::new(MemoryBackend::new());
         let file = Arc::new(file);
         let mut replay = Replay {

@@ -4,6 +4,9 @@
 //! records and logs of a host's own, sealed and removed ones among them. `small` and `large` (400 sessions) were closed; the writer of
 //! `killed` ended without closing. What the same version said about each is in the table below.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot be unpacked may well end a test")]
+#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append returns")]
+
 use std::path::Path;
 
 use nofx::migrate::dump_full;
@@ -85,8 +88,7 @@ impl Fixture {
     }
 
     fn batch(&self) -> BatchId {
-        let bytes = |at: usize| u8::from_str_radix(&self.batch[2 * at..2 * at + 2], 16).unwrap();
-        BatchId::from_bytes(std::array::from_fn(bytes))
+        BatchId::from_bytes(u128::from_str_radix(self.batch, 16).unwrap().to_be_bytes())
     }
 }
 
