@@ -89,7 +89,8 @@ impl Files {
         fs::create_dir_all(&root)?;
         fs::write(folder.join("outside.json"), r#"{"id": "outside", "agentId": "a", "conversationHistory": []}"#)?;
         for (path, bytes) in &self.files {
-            fs::write(made(&root, path)?, bytes)?;
+            let path = made(&root, path)?;
+            fs::write(&path, bytes).map_err(|error| at(&path, &error))?;
         }
         self.others.iter().try_for_each(|(path, other)| make(&made(&root, path)?, *other))
     }
@@ -108,8 +109,13 @@ impl Files {
 
 fn made(root: &Path, path: &str) -> io::Result<PathBuf> {
     let path = root.join(path_of(path));
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| at(&path, &error))?;
     Ok(path)
+}
+
+/// Names the path that an error is about.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
 #[cfg(unix)]
