@@ -117,7 +117,7 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     dunce::canonicalize(path)
 }
 
-/// Returns the [real](real) path of something that need not exist: what exists of it is real, the rest as named.
+/// Returns the [real] path of something that need not exist: what exists of it is real, the rest as named.
 #[must_use]
 pub fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
