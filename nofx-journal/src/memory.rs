@@ -56,7 +56,7 @@ impl MemoryBase {
         Self { changes_in_place: true, ..Self::default() }
     }
 
-    /// Sets whether the next applier is killed before it flushes. Every process sees what it wrote, but the disk may
+    /// Sets whether appliers are killed before they flush. Every process sees what it wrote, but the disk may
     /// lack it.
     #[cfg(test)]
     pub(crate) fn kill_before_flush(&self, is_killed: bool) {
@@ -96,7 +96,7 @@ impl Base for MemoryBase {
         }
         state.mark.is_complete = run.completes;
         disk.live = Arc::new(state);
-        if std::mem::take(&mut disk.dies) {
+        if disk.dies {
             return Err(Error::unavailable("flushing the base"));
         }
         disk.durable = disk.live.clone();

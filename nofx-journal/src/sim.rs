@@ -108,7 +108,7 @@ fn pull(hook: impl Fn(&mut Faults) -> &mut Option<Hook>, path: &str, sim: &Sim) 
 }
 
 /// Returns a path as tests write it, on every platform.
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 

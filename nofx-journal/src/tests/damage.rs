@@ -12,7 +12,7 @@ use crate::files::Boot;
 use crate::follower::Follower;
 use crate::memory::MemoryBase;
 use crate::segment::{Segment, segment_files};
-use crate::sim::{Dice, Sim};
+use crate::sim::{Dice, Sim, name};
 
 const BOOT: Option<Boot> = Some([7; 16]);
 
@@ -104,7 +104,7 @@ fn a_flipped_bit_leaves_no_older_answer_and_hides_little() {
     for (seed, applied) in [(1, 0), (2, 3), (3, 8)] {
         let (sim, base, history) = store(seed, COMMITS, applied);
         for path in segment_files(&sim, &layout()).unwrap() {
-            let path = path.to_string_lossy().into_owned();
+            let path = name(&path);
             let bytes = sim.everything()[&path].clone();
             for at in (0..bytes.len()).filter(|at| bytes[*at] != 0 || at % 64 == 0) {
                 for has_tip in [true, false] {
@@ -205,7 +205,7 @@ fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
         let (sim, base, _) = store(seed, 9, 3);
         // What the base holds needs no journal.
         for path in segment_files(&sim, &layout()).unwrap() {
-            sim.tamper(&path.to_string_lossy(), |bytes| {
+            sim.tamper(&name(&path), |bytes| {
                 let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
                 bytes[end] ^= 1;
             });
@@ -247,16 +247,16 @@ fn a_process_that_knows_everything_commits_nothing_behind_a_repair_that_was_inte
     assert_eq!(engine.follower().commits(0, 9).unwrap().unwrap().1, 6);
     // It read this before it was damaged.
     let path = segment_files(&sim, &layout()).unwrap().pop().unwrap();
-    let whole = sim.everything()[&*path.to_string_lossy()].clone();
+    let whole = sim.everything()[&name(&path)].clone();
     let newest = Sim::holding(sim.platter());
     newest.set_boot(BOOT);
-    newest.tamper(&path.to_string_lossy(), |bytes| {
+    newest.tamper(&name(&path), |bytes| {
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         bytes[end] ^= 1;
     });
     // Of the repair, only what it gives the base takes effect.
     open(Arc::new(newest), &base).repair(true).unwrap();
-    assert_eq!(sim.everything()[&*path.to_string_lossy()], whole);
+    assert_eq!(sim.everything()[&name(&path)], whole);
     for _ in 0..2 {
         let refused = engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap_err();
         assert_eq!(refused.code(), "corrupt", "{refused}");
@@ -275,10 +275,10 @@ fn a_wrong_length_of_what_the_base_holds_does_not_move_where_the_journal_goes_on
     for bit in 0..8 {
         let (sim, base) = (Sim::holding(sim.platter()), base.clone());
         sim.set_boot(BOOT);
-        let flip = || sim.tamper(&segment.path.to_string_lossy(), |bytes| bytes[last.offset as usize + 4] ^= 1 << bit);
+        let flip = || sim.tamper(&name(&segment.path), |bytes| bytes[last.offset as usize + 4] ^= 1 << bit);
         flip();
         // Otherwise it says where the last frame ends.
-        sim.delete(&layout().tip().to_string_lossy());
+        sim.delete(&name(layout().tip()));
         let engine = open(Arc::new(sim.clone()), &base);
         let taken = engine.commit(vec![batch().append(log("late"), vec![entry("1")])]).is_ok();
         flip();
@@ -306,7 +306,7 @@ fn a_journal_that_is_missing_is_begun_again_only_by_a_repair_that_may_give_up_wh
     for is_all in [false, true] {
         let (sim, base, _) = store(7, 4, 2);
         let segments = segment_files(&sim, &layout()).unwrap();
-        let is_gone = |path: &String| is_all || segments.iter().any(|segment| segment.to_string_lossy() == **path);
+        let is_gone = |path: &String| is_all || segments.iter().any(|segment| name(segment) == *path);
         sim.everything().into_keys().filter(is_gone).for_each(|path| sim.delete(&path));
         let engine = open(Arc::new(sim.clone()), &base);
         let asked = engine.repair(false).unwrap();

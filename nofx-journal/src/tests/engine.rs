@@ -15,7 +15,7 @@ use crate::files::{Disk, WritableFiles};
 use crate::memory::MemoryBase;
 use crate::segment::segment_files;
 use crate::shared_files::SharedFiles;
-use crate::sim::{Dice, Platter, Sim};
+use crate::sim::{Dice, Platter, Sim, name};
 use crate::{Engine, Options};
 
 /// How many histories to try. `NOFX_JOURNAL_SEEDS` overrides it.
@@ -340,9 +340,9 @@ fn commits_beyond_the_hard_limit_say_why_the_base_takes_nothing() {
     create(&sim);
     let engine = open(Arc::new(sim.clone()), &base);
     let large = || batch().append(log("a"), vec![entry(format!("\"{}\"", "x".repeat(15 << 20))), entry("1")]);
+    base.kill_before_flush(true);
     let mut taken = 0;
     let refused = loop {
-        base.kill_before_flush(true);
         match engine.commit(vec![large()]) {
             Ok(_) => taken += 1,
             Err(error) => break error,
@@ -390,7 +390,7 @@ fn a_journal_that_is_missing_is_noticed_and_no_other_is_begun() {
     (0..5).for_each(|_| store.commit().unwrap());
     store.engine.apply().unwrap();
     for path in segment_files(&store.sim, &layout()).unwrap() {
-        store.sim.delete(&path.to_string_lossy());
+        store.sim.delete(&name(&path));
     }
     store.reopen();
     let errors = [store.engine.commit(vec![batch()]).unwrap_err(), store.engine.follower().heads(&[]).unwrap_err()];
