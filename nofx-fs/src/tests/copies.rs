@@ -55,6 +55,12 @@ const WAYS: [(&str, Put); 3] = [
     }),
 ];
 
+/// Returns the ways that the system allows while the store is open.
+fn ways() -> impl Iterator<Item = (&'static str, Put)> {
+    // Windows moves no folder in which a file is open.
+    WAYS.into_iter().filter(|(way, _)| !cfg!(windows) || *way != "another folder")
+}
+
 /// What a handle does first.
 const FIRST: [(&str, Act); 3] = [
     ("reads", |store| store.get(&[agent("ada")]).map(drop)),
@@ -65,7 +71,7 @@ const FIRST: [(&str, Act); 3] = [
 #[test]
 fn an_older_copy_in_its_place_is_noticed_and_left_as_it_is() {
     let mut failures = Vec::new();
-    for (way, put) in WAYS {
+    for (way, put) in ways() {
         for (first, does) in FIRST {
             for (copy_applied, is_applied) in [(true, true), (true, false), (false, true), (false, false)] {
                 // A short history stays in one segment, a long one reuses others.
@@ -122,7 +128,7 @@ fn replaced(put: Put, does: Act, copy_applied: bool, is_applied: bool, groups: u
 /// The same data in other files is the same store.
 #[test]
 fn an_equal_copy_in_its_place_is_gone_on_with() {
-    for (way, put) in WAYS {
+    for (way, put) in ways() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("store");
         fs::create_dir(&root).unwrap();

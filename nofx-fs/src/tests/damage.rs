@@ -1,7 +1,8 @@
 //! Damage, full disks and vanished folders: reported, and nothing overwritten.
 
+use std::fmt::Display;
 use std::fs;
-use std::path::Path;
+use std::path::{MAIN_SEPARATOR, Path};
 use std::sync::Arc;
 
 use nofx_core::{
@@ -61,9 +62,14 @@ pub(super) fn filled_in(store: OpenFolder) -> OpenFolder {
     store
 }
 
+/// Returns what is printed of paths as tests write them, on every platform.
+pub(super) fn slashed(printed: impl Display) -> String {
+    printed.to_string().replace(MAIN_SEPARATOR, "/")
+}
+
 /// Returns the code of an error and whether it names all of these parts.
 fn names(error: &nofx_core::Error, parts: &[&str]) -> bool {
-    let text = error.to_string();
+    let text = slashed(error);
     error.code() == "corrupt" && parts.iter().all(|part| text.contains(part))
 }
 
@@ -406,7 +412,7 @@ fn a_check_finds_each_damage_and_nothing_else() {
     stray.write_at(b"mine", 0).unwrap();
     let before = sim.everything();
     let found = store.check().unwrap();
-    let summary: Vec<_> = found.iter().map(|one| (one.path.to_str().unwrap(), one.severity)).collect();
+    let summary: Vec<_> = found.iter().map(|one| (slashed(one.path.display()), one.severity)).collect();
     let expected = [
         (layout::CATALOG, Severity::Derived),
         (layout::INDEX, Severity::Derived),
@@ -414,7 +420,8 @@ fn a_check_finds_each_damage_and_nothing_else() {
         ("agents/ada.json", Severity::Damage),
         ("sessions/active/s1/history.jsonl", Severity::Damage),
         ("agents/notes.txt", Severity::Note),
-    ];
+    ]
+    .map(|(path, severity)| (path.to_owned(), severity));
     assert_eq!(summary, expected, "{found:?}");
     assert_eq!(sim.everything(), before);
 }

@@ -6,7 +6,7 @@ use nofx_core::{Changes, Expect, LogQuery, RecordKey, Repair, Repaired, ScanQuer
 use nofx_journal::files::WritableFiles;
 use nofx_journal::sim::Sim;
 
-use super::damage::{agent, batch, body, commit, entries, filled, history, open};
+use super::damage::{agent, batch, body, commit, entries, filled, history, open, slashed};
 use crate::check::Severity;
 use crate::layout;
 use crate::store::OpenFolder;
@@ -101,7 +101,7 @@ fn what_is_whole_and_not_listed_is_named_and_taken_back() {
     write(&late, "sessions/active/s9/history.jsonl", &before["sessions/active/s1/history.jsonl"][..90]);
     let found = open(&late).check().unwrap();
     for path in arrived {
-        let is_named = |one: &crate::Finding| one.path.to_str() == Some(path) && one.what.contains("--repair");
+        let is_named = |one: &crate::Finding| slashed(one.path.display()) == path && one.what.contains("--repair");
         assert!(found.iter().any(is_named), "{path}: {found:?}");
     }
     let (again, _) = repaired(&late, &arrived);
