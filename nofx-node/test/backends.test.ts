@@ -12,7 +12,7 @@ for (const { feature, at, backend, file } of [
   { feature: 'remote', at: (path: string) => pathToFileURL(path).href, backend: 'file', file: '' },
 ]) {
   test(`a location of the cargo feature ${feature} opens, or is refused by its name`, async (t) => {
-    const path = join(folder(t), 'store');
+    const path = join(folder(), 'store');
     const opened = await open(at(path)).catch((error: unknown) => error);
     if (opened instanceof Error) {
       assert.ok(opened instanceof api.InvalidError, String(opened));
@@ -35,14 +35,14 @@ for (const { feature, at, backend, file } of [
 }
 
 test('a store is made with a journal unless asked otherwise, and opened without a word of it', async (t) => {
-  const path = join(folder(t), 'store.redb');
+  const path = join(folder(), 'store.redb');
   const location = `redb:${path}`;
   const made = await open(location);
   const { id } = await made.createSession({ agent: ADA });
   await made.addMessages(id, messages(3));
   assert.ok(existsSync(`${path}-journal`));
   const copies = await Promise.all([true, false].map(async (journal) => {
-    const copy = join(folder(t), 'copy.redb');
+    const copy = join(folder(), 'copy.redb');
     await made.backup(`redb:${copy}`, { journal });
     assert.equal(existsSync(`${copy}-journal`), journal);
     return `redb:${copy}`;
@@ -64,7 +64,7 @@ test('a store is made with a journal unless asked otherwise, and opened without 
 });
 
 test('a legacy folder is migrated into a store with a journal', async (t) => {
-  const path = join(folder(t), 'store.redb');
+  const path = join(folder(), 'store.redb');
   const workspace = await open(`redb:${path}`);
   const report = await workspace.migrate(join(__dirname, '../../samples/legacy/.nofx'));
   assert.equal(report.complete, true, report.text);

@@ -21,7 +21,7 @@ test('a store that is well has nothing to find, and is said to be read whole', a
 });
 
 test('everything that is damaged is found, and all around it is read', async (t) => {
-  const place = join(folder(t), 'kept');
+  const place = join(folder(), 'kept');
   const written = await open(`fs:${place}`);
   const { id } = await written.createSession({ agent: ADA });
   await written.addMessages(id, messages(50, 'text'));

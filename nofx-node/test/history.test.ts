@@ -88,7 +88,7 @@ test('a message of megabytes makes pages short, not memory large', async (t) => 
 });
 
 test('a damaged message is an item that says so, and everything around it is read', async (t) => {
-  const place = join(folder(t), 'kept');
+  const place = join(folder(), 'kept');
   const written = await open(`fs:${place}`);
   const { id } = await written.createSession({ agent: ADA });
   await written.addMessages(id, messages(300, 'text'));
@@ -145,7 +145,7 @@ test('the newest messages are one read, and those of a time are found wherever t
 });
 
 test('a damaged agent and a damaged template are items that say so, and all around them are read', async (t) => {
-  const place = join(folder(t), 'kept');
+  const place = join(folder(), 'kept');
   const written = await open(`fs:${place}`);
   await written.saveAgents(['ada', 'bob', 'eve'].map((id) => ({ ...ADA, id, name: `name of ${id}` })));
   for (const id of ['one', 'two', 'three']) await written.saveTemplate({ id, systemPrompt: `prompt ${id}` });
@@ -163,7 +163,7 @@ test('a damaged agent and a damaged template are items that say so, and all arou
 });
 
 test('a damaged checkpoint and a damaged message between agents are items that say so', async (t) => {
-  const place = join(folder(t), 'kept');
+  const place = join(folder(), 'kept');
   const written = await open(`fs:${place}`);
   for (const number of [0, 1, 2]) await written.saveCheckpoint('ada', `question ${number}`, 'answer');
   await written.saveOrchestrations([0, 1, 2].map((number) => ({ type: 'status', payload: `word ${number}` })));

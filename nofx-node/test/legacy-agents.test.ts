@@ -23,7 +23,7 @@ test('agents come back as they were and in the order in which they were saved', 
 });
 
 test('agents of the old folder come back in the order that they had there, and before those that are saved later', async (t) => {
-  const root = folder(t);
+  const root = folder();
   mkdirSync(join(root, '.nofx'));
   const old = ['c', 'a', 'b'].map((id, at) => ({ ...GRACE, id, startTime: undefined, createdAt: `2025-01-0${9 - at}T00:00:00.000Z` }));
   writeFileSync(join(root, '.nofx', 'agents.json'), JSON.stringify({ version: '1.0.0', agents: old }));
@@ -86,7 +86,7 @@ test('what agents wrote and what they are to be told', async (t) => {
 });
 
 test('clearing removes everything for good, and the same agents go on', async (t) => {
-  const root = folder(t);
+  const root = folder();
   cpSync(LEGACY, join(root, '.nofx'), { recursive: true });
   const first = service(t, {}, root);
   const one = first.service;

@@ -8,7 +8,7 @@ import { api, folder, open } from './place';
 const CONFIG = { getOrchestrationHistoryLimit: () => 1000 };
 
 test('constructors neither wait nor throw, and nothing is opened before it is needed', async (t) => {
-  const root = folder(t);
+  const root = folder();
   const { log, bus } = host();
   const made = [
     new legacy.UnifiedPersistenceService(root),
@@ -80,7 +80,7 @@ test('what a class that is never disposed of has begun is finished before the st
 });
 
 test('a service that comes to an open store is told of sessions that end', async (t) => {
-  const root = folder(t);
+  const root = folder();
   const before = await open(`redb:${join(root, '.nofx', 'store', 'nofx.redb')}`);
   const { id } = await before.createSession({ agent: { ...ADA }, lifetimeMs: 1 });
   await before.close();
@@ -91,7 +91,7 @@ test('a service that comes to an open store is told of sessions that end', async
 });
 
 test('agents can be kept by a class that is never disposed of, also after the store was closed', async (t) => {
-  const root = folder(t);
+  const root = folder();
   const other = new legacy.UnifiedPersistenceService(root);
   const agents = new legacy.AgentPersistence(root);
   await agents.saveAgentState([ADA]);
@@ -121,7 +121,7 @@ test('without a folder everything is in memory', async (t) => {
 });
 
 test('with a folder the store is in it, and the old files are brought in at each opening', async (t) => {
-  const root = folder(t);
+  const root = folder();
   const nofx = join(root, '.nofx');
   const write = (agents: object[]) => writeFileSync(join(nofx, 'agents.json'), JSON.stringify({ version: '1.0', agents }));
   mkdirSync(nofx);
@@ -150,7 +150,7 @@ test('with a folder the store is in it, and the old files are brought in at each
 });
 
 test('the host is told once that the store cannot be written, and calls say so', async (t) => {
-  const root = folder(t);
+  const root = folder();
   writeFileSync(join(root, '.nofx'), 'a file where the folder should be');
   const told: string[] = [];
   const { service: one, logged } = service(t, { onUnavailable: ({ code }) => void told.push(code) }, root);

@@ -26,7 +26,7 @@ export function service(test: TestContext, more: Partial<services.Host> = {}, pl
   const told = host(more);
   let made: services.UnifiedPersistenceService | undefined;
   test.after(() => made?.dispose());
-  const root = place ?? folder(test);
+  const root = place ?? folder();
   made = new legacy.UnifiedPersistenceService(root, told);
   return { service: made, root, store: join(root, '.nofx', 'store', 'nofx.redb'), ...told };
 }

@@ -133,7 +133,7 @@ test('everything is told by its old name with its old payload, once it is durabl
 });
 
 test('a session that ended while no window watched is told, and what the person chose is done', async (t) => {
-  const root = folder(t);
+  const root = folder();
   const at = `redb:${root}/.nofx/store/nofx.redb`;
   mkdirSync(dirname(at.slice('redb:'.length)), { recursive: true });
   const before = await open(at);

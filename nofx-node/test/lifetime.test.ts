@@ -148,7 +148,7 @@ test('a thread that is stopped leaves the store to the others', async (t) => {
 });
 
 test('a full disk is told and nothing is lost', async (t) => {
-  const disk = join(folder(t), 'disk');
+  const disk = join(folder(), 'disk');
   mkdirSync(disk);
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'nofx', disk], { stdio: 'ignore' });
@@ -184,7 +184,7 @@ test('a full disk is told and nothing is lost', async (t) => {
 });
 
 test('errors from below keep their cause', async (t) => {
-  const path = join(folder(t), 'folder');
+  const path = join(folder(), 'folder');
   mkdirSync(path);
   await assert.rejects(open(`redb:${path}`), (error) => {
     assert.ok(error instanceof api.NofxError);

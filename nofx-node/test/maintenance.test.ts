@@ -10,7 +10,7 @@ test('a store is repaired, and says what was done', async (t) => {
   await workspace.createSession({ agent: ADA });
   await workspace.close();
   assert.deepEqual(await api.repair(location), { repairs: [], losses: [] });
-  const at = join(folder(t), 'store');
+  const at = join(folder(), 'store');
   const files = await open(`fs:${at}`);
   await files.saveAgent(ADA);
   await files.close();
@@ -26,7 +26,7 @@ test('a store is repaired, and says what was done', async (t) => {
 });
 
 test('only what cannot be read is forgotten', async (t) => {
-  const at = join(folder(t), 'store');
+  const at = join(folder(), 'store');
   const location = `fs:${at}`;
   const workspace = await open(location);
   await workspace.saveAgents([ADA, { ...ADA, id: 'bob' }]);
@@ -58,7 +58,7 @@ test('a store is made small', async (t) => {
 });
 
 test('what is free in a large store that was just filled is given back', async (t) => {
-  const place = folder(t);
+  const place = folder();
   const old = join(place, '.nofx', 'sessions');
   mkdirSync(old, { recursive: true });
   const at = '2025-01-02T03:04:05.000Z';

@@ -39,12 +39,12 @@ test('a dry run writes nothing, and what is no legacy folder is refused', async 
   const report = await workspace.migrate(LEGACY, { dryRun: true });
   assert.ok(report.files > 10);
   assert.equal((await workspace.summaryPage()).items.length, 0);
-  await assert.rejects(workspace.migrate(join(folder(t), 'none')), (error) => {
+  await assert.rejects(workspace.migrate(join(folder(), 'none')), (error) => {
     assert.ok(error instanceof api.InvalidError);
     assert.match(error.message, /does not exist; name a/);
     return true;
   });
-  const inside = await open(`redb:${join(folder(t), 'x.redb')}`);
+  const inside = await open(`redb:${join(folder(), 'x.redb')}`);
   const both = await Promise.allSettled([inside.migrate(LEGACY), inside.migrate(LEGACY)]);
   const refused = both.filter((one) => one.status === 'rejected');
   assert.equal(refused.length, 1);

@@ -63,7 +63,7 @@ await persistence.dispose();
 `;
 
 test('the tarball installs in an empty folder, offers its types and works', (t) => {
-  const place = folder(t);
+  const place = folder();
   const run = (program: string, ...args: string[]) => execFileSync(program, args, { cwd: place, encoding: 'utf8' });
   execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', place], { cwd: PACKAGE, stdio: 'pipe' });
   writeFileSync(join(place, 'package.json'), '{"private":true}');

@@ -10,10 +10,14 @@ export const { open, ...api } = require('../dist/index.js') as typeof nofx;
 
 export const ADA = { id: 'ada', name: 'Ada', type: 'backend-specialist' };
 
-/** Creates a folder that is removed with the test. */
-export function folder(test: TestContext): string {
+const folders: string[] = [];
+// At the end of the process every store is closed: Windows removes no folder in which a file is open.
+process.on('exit', () => folders.forEach((path) => rmSync(path, { recursive: true, force: true, maxRetries: 3 })));
+
+/** Creates a folder that is removed once the tests of the file are over. */
+export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'nofx-node-'));
-  test.after(() => rmSync(path, { recursive: true, force: true }));
+  folders.push(path);
   return path;
 }
 
@@ -22,7 +26,7 @@ export async function store(test: TestContext) {
   const opened: nofx.Workspace[] = [];
   // Cleanup after the test runs in this order: a store that is still open may write to its folder.
   test.after(() => Promise.all(opened.map((workspace) => workspace.close())));
-  const location = `redb:${join(folder(test), 'store', 'nofx.redb')}`;
+  const location = `redb:${join(folder(), 'store', 'nofx.redb')}`;
   const another = async () => {
     const workspace = await open(location);
     opened.push(workspace);

@@ -21,7 +21,7 @@ test('a search, a cleanup and a copy say how far they are, and at the end that a
   assert.deepEqual(searched.told.at(-1), { phase: 'searching', done: 5, total: 5 });
 
   const copied = noted();
-  await workspace.backup(`redb:${join(folder(t), 'copy.redb')}`, copied);
+  await workspace.backup(`redb:${join(folder(), 'copy.redb')}`, copied);
   const last = copied.told.at(-1);
   assert.ok(last?.phase === 'copying' && last.done >= 50, JSON.stringify(last));
 

@@ -58,7 +58,7 @@ test('errors keep their class in a worker thread', async () => {
 });
 
 test('errors keep their class under Jest', (t) => {
-  const at = folder(t);
+  const at = folder();
   writeFileSync(join(at, 'package.json'), '{}');
   writeFileSync(
     join(at, 'errors.test.js'),
@@ -70,7 +70,7 @@ test('errors keep their class under Jest', (t) => {
 });
 
 test('errors keep their class under Vitest', (t) => {
-  const at = folder(t);
+  const at = folder();
   writeFileSync(
     join(at, 'errors.test.mjs'),
     `import * as api from ${JSON.stringify(join(DIST, 'index.js'))};
@@ -83,7 +83,7 @@ test('errors keep their class under Vitest', (t) => {
 });
 
 test('errors keep their class in a bundle', (t) => {
-  const at = folder(t);
+  const at = folder();
   const entry = join(at, 'entry.js');
   const api = JSON.stringify(join(DIST, 'index.js'));
   writeFileSync(entry, `const api = require(${api}); (${ASKED})(api.open, api).then((answer) => console.log(answer));`);

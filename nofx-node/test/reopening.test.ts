@@ -6,7 +6,7 @@ import { ADA, api, folder, messages, open, store } from './place';
 
 for (const scheme of ['redb', 'fs']) {
   test(`a store of ${scheme} that goes while it is open is told as gone, and reopening goes on`, async (t) => {
-    const place = folder(t);
+    const place = folder();
     const at = join(place, 'store');
     const workspace = await open(scheme === 'redb' ? `redb:${join(at, 'nofx.redb')}` : `fs:${at}`);
     t.after(() => workspace.close());
@@ -36,7 +36,7 @@ for (const scheme of ['redb', 'fs']) {
   });
 
   test(`a store of ${scheme} that is replaced while it is open is told, and nothing is written to either`, async (t) => {
-    const place = folder(t);
+    const place = folder();
     const [at, other] = [join(place, 'store'), join(place, 'other')];
     const location = (of: string) => (scheme === 'redb' ? `redb:${join(of, 'nofx.redb')}` : `fs:${of}`);
     const replacement = await open(location(other));

@@ -248,7 +248,7 @@ test('a copy is made of a store in use, and only where none is', async (t) => {
   const { workspace } = await store(t);
   const { id } = await workspace.createSession({ agent: ADA });
   await workspace.addMessages(id, messages(3));
-  const to = `redb:${join(folder(t), 'copy.redb')}`;
+  const to = `redb:${join(folder(), 'copy.redb')}`;
   await workspace.backup(to);
   const copy = await open(to, { readOnly: true });
   assert.equal((await copy.history(id).all()).length, 3);
