@@ -34,7 +34,7 @@ for (const { feature, at, backend, file } of [
   });
 }
 
-test('a store is made with a journal unless asked otherwise, and opened without a word of it', async (t) => {
+test('a store is made with a journal unless asked otherwise, and opened without a word of it', async () => {
   const path = join(folder(), 'store.redb');
   const location = `redb:${path}`;
   const made = await open(location);
@@ -63,7 +63,7 @@ test('a store is made with a journal unless asked otherwise, and opened without 
   await assert.rejects(open(location, { journal: 1 as never }), api.InvalidError);
 });
 
-test('a legacy folder is migrated into a store with a journal', async (t) => {
+test('a legacy folder is migrated into a store with a journal', async () => {
   const path = join(folder(), 'store.redb');
   const workspace = await open(`redb:${path}`);
   const report = await workspace.migrate(join(__dirname, '../../samples/legacy/.nofx'));

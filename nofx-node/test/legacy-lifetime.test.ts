@@ -7,7 +7,7 @@ import { api, folder, open } from './place';
 
 const CONFIG = { getOrchestrationHistoryLimit: () => 1000 };
 
-test('constructors neither wait nor throw, and nothing is opened before it is needed', async (t) => {
+test('constructors neither wait nor throw, and nothing is opened before it is needed', async () => {
   const root = folder();
   const { log, bus } = host();
   const made = [
@@ -90,7 +90,7 @@ test('a service that comes to an open store is told of sessions that end', async
   assert.deepEqual([...events], [{ what: 'session.expired', data: { sessionId: id, agentName: 'Ada' } }]);
 });
 
-test('agents can be kept by a class that is never disposed of, also after the store was closed', async (t) => {
+test('agents can be kept by a class that is never disposed of, also after the store was closed', async () => {
   const root = folder();
   const other = new legacy.UnifiedPersistenceService(root);
   const agents = new legacy.AgentPersistence(root);

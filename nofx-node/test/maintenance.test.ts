@@ -25,7 +25,7 @@ test('a store is repaired, and says what was done', async (t) => {
   await assert.rejects(api.repair('fs:/nowhere/at/all'), api.NofxError);
 });
 
-test('only what cannot be read is forgotten', async (t) => {
+test('only what cannot be read is forgotten', async () => {
   const at = join(folder(), 'store');
   const location = `fs:${at}`;
   const workspace = await open(location);

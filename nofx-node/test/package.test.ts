@@ -62,7 +62,7 @@ console.log(typeof open, error instanceof NofxError);
 await persistence.dispose();
 `;
 
-test('the tarball installs in an empty folder, offers its types and works', (t) => {
+test('the tarball installs in an empty folder, offers its types and works', () => {
   const place = folder();
   const run = (program: string, ...args: string[]) => execFileSync(program, args, { cwd: place, encoding: 'utf8' });
   execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', place], { cwd: PACKAGE, stdio: 'pipe' });

@@ -57,7 +57,7 @@ test('errors keep their class in a worker thread', async () => {
   assert.equal(answer, ANSWER);
 });
 
-test('errors keep their class under Jest', (t) => {
+test('errors keep their class under Jest', () => {
   const at = folder();
   writeFileSync(join(at, 'package.json'), '{}');
   writeFileSync(
@@ -69,7 +69,7 @@ test('errors keep their class under Jest', (t) => {
   execFileSync(process.execPath, [jest, '--rootDir', at, '--watchman=false', '--runInBand'], { stdio: 'pipe', cwd: at });
 });
 
-test('errors keep their class under Vitest', (t) => {
+test('errors keep their class under Vitest', () => {
   const at = folder();
   writeFileSync(
     join(at, 'errors.test.mjs'),
@@ -82,7 +82,7 @@ test('errors keep their class under Vitest', (t) => {
   }
 });
 
-test('errors keep their class in a bundle', (t) => {
+test('errors keep their class in a bundle', () => {
   const at = folder();
   const entry = join(at, 'entry.js');
   const api = JSON.stringify(join(DIST, 'index.js'));
