@@ -10,6 +10,9 @@ export const { open, ...api } = require('../dist/index.js') as typeof nofx;
 
 export const ADA = { id: 'ada', name: 'Ada', type: 'backend-specialist' };
 
+/** A reason to leave out what Windows refuses: to remove a folder in which a file is open. */
+export const onWindows = process.platform === 'win32' ? 'Windows removes no folder in use' : false;
+
 const folders: string[] = [];
 // At the end of the process every store is closed: Windows removes no folder in which a file is open.
 process.on('exit', () => folders.forEach((path) => rmSync(path, { recursive: true, force: true, maxRetries: 3 })));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { ADA, api, folder, messages, open, store } from './place';
+import { ADA, api, folder, messages, onWindows, open, store } from './place';
 
 for (const scheme of ['redb', 'fs']) {
   test(`a store of ${scheme} that goes while it is open is told as gone, and reopening goes on`, async (t) => {
@@ -26,6 +26,9 @@ for (const scheme of ['redb', 'fs']) {
     await workspace.reopen();
     assert.equal(await workspace.addMessages(id, messages(1)), 2);
 
+    if (onWindows) {
+      return;
+    }
     // Removed permanently, as a reset does: reopening creates a new store.
     rmSync(at, { recursive: true });
     await assert.rejects(workspace.addMessages(id, messages(1)), api.GoneError);

@@ -4,7 +4,7 @@
 set -u
 rm -rf tree && mkdir -p tree/nofx-node
 cp -r "$sources/samples" tree/
-cp -r "$sources/nofx-node/dist" "$sources/nofx-node/dist-test" "$sources/nofx-node/package.json" tree/nofx-node/
+cp -r "$sources/nofx-node/dist" "$sources/nofx-node/dist-test" "$sources/nofx-node/package.json" "$sources/nofx-node/ts" tree/nofx-node/
 cp "$programs/nofx_node.dll" tree/nofx-node/dist/nofx-node.win32-x64-msvc.node
 cd tree/nofx-node/dist-test
 # To a file: Node cannot open a pipe of the shell under wine.

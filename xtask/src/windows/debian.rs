@@ -174,6 +174,8 @@ fn variables() -> Vec<(String, String)> {
         ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/x86_64-linux-gnu/wine:/usr/lib/wine"),
         ("XDG_RUNTIME_DIR", "/tmp"),
         ("HOME", "/root"),
+        // Otherwise wine creates no file whose name is not ASCII.
+        ("LC_ALL", "C.UTF-8"),
         ("CARGO_HOME", INSIDE[2]),
         ("CARGO_TARGET_DIR", "/built/target"),
         ("CARGO_INCREMENTAL", "0"),
