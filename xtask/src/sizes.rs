@@ -26,7 +26,7 @@ struct Artifact {
 
 const ALL: [Artifact; 5] = [
     Artifact { package: "nofx-node", features: "redb", limit: None },
-    Artifact { package: "nofx-node", features: "redb,fs", limit: Some(6.0) },
+    Artifact { package: "nofx-node", features: "redb,fs", limit: Some(9.0) },
     Artifact { package: "nofx-node", features: "redb,fs,remote", limit: None },
     Artifact { package: "nofx", features: "cli,redb", limit: Some(15.0) },
     Artifact { package: "nofx", features: "cli,redb,fs,remote", limit: None },
@@ -43,17 +43,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 impl Artifact {
     fn measure(&self) -> Result<StepOutcome> {
+        let is_addon = self.package == "nofx-node";
+        let profile = if is_addon { "addon" } else { "release" };
         let mut build = cargo();
-        build.args(["build", "--release", "--locked", "--no-default-features"]);
+        build.args(["build", "--profile", profile, "--locked", "--no-default-features"]);
         let built = execute(build.args(["--package", self.package, "--features", self.features]))?;
         if !matches!(built, StepOutcome::Passed) {
             return Ok(built);
         }
-        let prefix = if self.package == "nofx-node" { std::env::consts::DLL_PREFIX } else { "" };
-        let suffix =
-            if self.package == "nofx-node" { std::env::consts::DLL_SUFFIX } else { std::env::consts::EXE_SUFFIX };
+        let prefix = if is_addon { std::env::consts::DLL_PREFIX } else { "" };
+        let suffix = if is_addon { std::env::consts::DLL_SUFFIX } else { std::env::consts::EXE_SUFFIX };
         let name = format!("{prefix}{}{suffix}", self.package.replace('-', "_"));
-        let size = fs::metadata(root().join("target/release").join(name))?.len() as f64 / 1e6;
+        let size = fs::metadata(root().join("target").join(profile).join(name))?.len() as f64 / 1e6;
         let told = format!("{size:.1} MB with {}", self.features);
         Ok(match self.limit {
             Some(limit) if size > limit => StepOutcome::Failed(format!("{told}, more than {limit:.1} MB")),

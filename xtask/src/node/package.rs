@@ -39,7 +39,7 @@ fn build_addon(build: Build) -> Result<StepOutcome> {
     match build {
         // Debug information makes the file ten times as large, and the tests pack and unpack it.
         Build::Development => addon.env("CARGO_PROFILE_DEV_DEBUG", "0"),
-        Build::Release => addon.arg("--release"),
+        Build::Release => addon.args(["--profile", "addon"]),
     };
     execute(addon.args(["--", "--locked"]))
 }
