@@ -99,11 +99,15 @@ class Window {
     return this.page.getByRole('menuitem', { name: command });
   }
 
-  /** Returns whether an entry was clicked and its menu has closed. A menu that has just opened takes a click for the end of the one that opened it, and stays. */
+  /**
+   * Returns whether an entry was clicked and its menu has closed. A menu that has just opened takes a click for the end of the one that opened
+   * it, and stays: then the entry is clicked again.
+   */
   async #picked(command) {
     const entry = this.#entry(command);
-    const isClicked = await clicks(entry);
-    return isClicked && entry.waitFor({ state: 'hidden', timeout: 2000 }).then(() => true, () => false);
+    const isClosed = (timeout) => entry.waitFor({ state: 'hidden', timeout }).then(() => true, () => false);
+    if (!(await clicks(entry))) return false;
+    return (await isClosed(500)) || ((await clicks(entry)) && isClosed(2000));
   }
 
   /** Runs a command. */
