@@ -252,10 +252,11 @@ impl Batch {
         self.writes.is_empty() && self.appends.is_empty() && self.seals.is_empty() && self.removals.is_empty()
     }
 
-    /// Returns whether all that it changes is to delete records and to seal or remove logs. Stores keep room for such
-    /// batches on a full disk.
+    /// Returns whether it is there to remove: it appends nothing, and writes no content of records unless it also removes
+    /// a log, as a purge does, which records what was removed. Stores keep room for such batches on a full disk.
     pub fn only_removes(&self) -> bool {
-        self.appends.is_empty() && self.writes.iter().all(|write| write.body.is_none())
+        let writes_no_content = self.writes.iter().all(|write| write.body.is_none());
+        self.appends.is_empty() && !self.is_empty() && (writes_no_content || !self.removals.is_empty())
     }
 
     /// Returns the total size of its bodies in bytes.

@@ -26,7 +26,7 @@ struct Artifact {
 
 const ALL: [Artifact; 5] = [
     Artifact { package: "nofx-node", features: "redb", limit: None },
-    Artifact { package: "nofx-node", features: "redb,fs", limit: Some(9.0) },
+    Artifact { package: "nofx-node", features: "redb,fs", limit: Some(6.0) },
     Artifact { package: "nofx-node", features: "redb,fs,remote", limit: None },
     Artifact { package: "nofx", features: "cli,redb", limit: Some(15.0) },
     Artifact { package: "nofx", features: "cli,redb,fs,remote", limit: None },

@@ -208,7 +208,13 @@ fn a_full_disk_leaves_a_segment_to_batches_that_only_remove() {
     assert_eq!(put(0).unwrap_err().code(), "full");
     let mixed = vec![batch().put(key(100), Expect::Any, body()), batch().delete(key(0), Expect::Any)];
     assert_eq!(engine.commit(mixed).unwrap_err().code(), "full");
-    let removed = vec![batch().delete(key(0), Expect::Any), batch().seal(log("a")).remove(log("b"))];
+    assert_eq!(
+        engine.commit(vec![batch()]).unwrap_err().code(),
+        "full",
+        "a batch that changes nothing removes nothing"
+    );
+    let purge = batch().put(key(200), Expect::Any, Body::trusted("{}")).delete(key(1), Expect::Any).remove(log("c"));
+    let removed = vec![batch().delete(key(0), Expect::Any), batch().seal(log("a")).remove(log("b")), purge];
     assert!(engine.commit(removed).unwrap().iter().all(|outcome| matches!(outcome, Outcome::Committed(_))));
     sim.set_faults(|faults| faults.room = None);
     put(0).unwrap();
