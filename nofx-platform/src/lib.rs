@@ -117,24 +117,22 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     dunce::canonicalize(path)
 }
 
-/// Returns the [real] path of something that need not exist: what exists of it is real, the rest as named.
+/// Returns the [real] path of something that need not exist: what exists of it is real, the rest as named, without `..`.
 #[must_use]
 pub fn resolved(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut missing = Vec::new();
-    let mut existing = absolute.as_path();
-    loop {
-        if let Ok(existing) = real(existing) {
-            return missing.iter().rev().fold(existing, |path, name| path.join(name));
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match part {
+            // What it follows is real, or not there yet.
+            Component::ParentDir => _ = resolved.pop(),
+            part => resolved.push(part),
         }
-        match (existing.parent(), existing.file_name()) {
-            (Some(parent), Some(name)) => {
-                missing.push(name);
-                existing = parent;
-            }
-            _ => return absolute,
+        // A drive of Windows without its root would be the current folder on it.
+        if resolved.has_root() {
+            resolved = real(&resolved).unwrap_or(resolved);
         }
     }
+    resolved
 }
 
 /// Returns a relative path with `/` between its parts, as it is displayed on every system.
@@ -410,6 +408,7 @@ mod tests {
         let root = real(dir.path()).unwrap();
         assert_eq!(resolved(dir.path()), root);
         assert_eq!(resolved(&dir.path().join("a").join("b")), root.join("a").join("b"));
+        assert_eq!(resolved(&dir.path().join("a").join("..").join("b")), root.join("b"));
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(&root, root.join("link")).unwrap();

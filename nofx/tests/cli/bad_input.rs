@@ -168,6 +168,14 @@ fn a_scheme_without_a_backend() {
     }
 }
 
+#[test]
+fn a_store_is_recognised_behind_a_folder_that_does_not_exist() {
+    let place = Place::new().with_legacy();
+    place.run("migrate --from work --to redb:x.redb").done();
+    let error = "`redb:missing/../x.redb` is the store itself";
+    place.run("backup --store redb:x.redb --to redb:missing/../x.redb").failed(2, error);
+}
+
 #[cfg(feature = "fs")]
 #[test]
 fn an_option_that_the_store_has_no_use_for_is_refused() {
