@@ -16,7 +16,7 @@ use nofx::Error;
 use crate::failure::guarded;
 
 /// The number of a call, whether it failed, and its answer: texts, or the failure as JSON.
-type Answer = (u32, bool, Vec<String>);
+type Answer = (u32, bool, Vec<Text>);
 type Arguments = FnArgs<(u32, bool, Vec<Text>)>;
 /// Does not keep Node running by itself.
 type Tell = ThreadsafeFunction<Answer, (), Arguments, Status, false, true, 0>;
@@ -54,7 +54,7 @@ impl Answers {
         let tell = tell.build_threadsafe_function::<Answer>().weak::<true>();
         let tell = tell.build_callback(|answer| {
             let (call, failed, texts) = answer.value;
-            Ok((call, failed, texts.into_iter().map(text).collect()).into())
+            Ok((call, failed, texts).into())
         })?;
         Ok(Self { tell: Arc::new(Mutex::new(tell)), longest: longest as usize })
     }
@@ -86,10 +86,11 @@ impl Answers {
             }
         };
         spawn(async move {
-            let answer = match guarded(asked).await {
-                Ok(texts) => (call, false, texts),
-                Err(failure) => (call, true, vec![failure.to_json()]),
+            let (failed, texts) = match guarded(asked).await {
+                Ok(texts) => (false, texts),
+                Err(failure) => (true, vec![failure.to_json()]),
             };
+            let answer = (call, failed, texts.into_iter().map(text).collect());
             // Fails if JavaScript has stopped; no promise is left then.
             tell.lock().unwrap_or_else(PoisonError::into_inner).call(answer, ThreadsafeFunctionCallMode::NonBlocking);
         });

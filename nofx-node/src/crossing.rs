@@ -5,15 +5,19 @@
 
 use std::fmt::Write as _;
 
+use memchr::memmem;
 use nofx::entity::{Entity, Message, foreign};
-use nofx::json::{Text, quote};
+use nofx::json::quote;
 use nofx::workspace::whole_message;
 use nofx::{Body, Error, PAGE_BYTES, Result, Store, Timestamp};
 
 use crate::request::Request;
 
-/// What precedes the name of the writer when it is the last member.
-const WRITER: &str = r#","$writer":""#;
+/// What precedes the writer when it is the last member.
+const WRITER: &str = r#","$writer":"#;
+
+/// What precedes the message of an entry.
+const MESSAGE: &str = r#""message":"#;
 
 /// Writes an entity as it would be in a file of the old extension, without the store's own members.
 pub(crate) fn shown<E: Entity>(entity: &E) -> String {
@@ -22,16 +26,26 @@ pub(crate) fn shown<E: Entity>(entity: &E) -> String {
 
 /// Writes an entry whose message is stored as `body`. One that cannot be read is reported in its place, so that it hides no other.
 pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &Body, json: &mut String) {
-    if let Some((message, writer)) = plain(body.as_str()) {
-        begin(place, writer.map(|writer| format!("\"{writer}\"")), json);
-        json.push_str(message);
-        json.push_str("}}");
+    if write_plain(place, body.as_str(), json) {
         return;
     }
     match whole(store, body).await {
         Ok(message) => write_message(place, &message, json),
         Err(error) => write_unreadable(place.0, Some(place.1), &error, json),
     }
+}
+
+/// Writes an entry without parsing its message; returns `false`, and writes nothing, if the message has to be parsed.
+fn write_plain(place: (u64, Timestamp), body: &str, json: &mut String) -> bool {
+    let Some((message, writer)) = plain(body) else {
+        return false;
+    };
+    begin(place, json);
+    if let Some(writer) = writer {
+        json.extend([r#""writer":""#, writer, r#"","#]);
+    }
+    json.extend([MESSAGE, message, "}}"]);
+    true
 }
 
 /// Writes an entry in place of a message that cannot be read; its time may not be known.
@@ -102,18 +116,16 @@ fn why(error: &Error) -> String {
 
 /// Writes an entry of a parsed message.
 pub(crate) fn write_message(place: (u64, Timestamp), message: &Message, json: &mut String) {
-    begin(place, message.writer.as_ref().map(Text::to_json), json);
-    json.push_str(&foreign(message.object()).to_json());
-    json.push('}');
+    begin(place, json);
+    if let Some(writer) = &message.writer {
+        json.extend([r#""writer":"#, &writer.to_json(), ","]);
+    }
+    json.extend([MESSAGE, &foreign(message.object()).to_json(), "}"]);
 }
 
-fn begin((position, at): (u64, Timestamp), writer: Option<String>, json: &mut String) {
+fn begin((position, at): (u64, Timestamp), json: &mut String) {
     // Writing to a string cannot fail.
     _ = write!(json, r#"{{"position":{position},"at":"{at}","#);
-    if let Some(writer) = writer {
-        _ = write!(json, r#""writer":{writer},"#);
-    }
-    json.push_str(r#""message":"#);
 }
 
 async fn whole(store: &Store, body: &Body) -> Result<Message> {
@@ -126,17 +138,19 @@ async fn whole(store: &Store, body: &Body) -> Result<Message> {
 /// and one of the outermost object if only its value and the closing brace follow.
 fn plain(body: &str) -> Option<(&str, Option<&str>)> {
     let open = body.strip_suffix('}').filter(|open| open.starts_with('{'))?;
-    let (message, writer) = match open.rfind(WRITER) {
-        Some(at) => {
-            let writer = open.get(at + WRITER.len()..)?.strip_suffix('"')?;
-            let is_plain = !writer.contains(['"', '\\']);
-            (open.get(..at)?, Some(writer).filter(|_| is_plain)?.into())
-        }
+    let (message, writer) = match writer_at_end(open) {
+        Some((message, writer)) => (message, (!writer.contains('\\')).then_some(writer)?.into()),
         None => (open, None),
     };
     // A name may also begin with an escaped dollar, which is as rare as a name that begins with one.
-    let has_own = message.contains("\"$") || message.contains("\"\\u0024");
+    let has_own = [&b"\"$"[..], b"\"\\u0024"].iter().any(|name| memmem::find(message.as_bytes(), name).is_some());
     (!has_own).then_some((message, writer))
+}
+
+/// Splits off the name of the writer if it is the last member.
+fn writer_at_end(open: &str) -> Option<(&str, &str)> {
+    let (before, writer) = open.strip_suffix('"')?.rsplit_once('"')?;
+    Some((before.strip_suffix(WRITER)?, writer))
 }
 
 #[cfg(test)]
@@ -149,12 +163,8 @@ mod tests {
         let message = Message::from_object(Object::parse(body).unwrap());
         let mut slow = String::new();
         write_message((7, Timestamp::from_millis(0)), &message, &mut slow);
-        let quick = plain(body).map(|(text, writer)| {
-            let mut quick = String::new();
-            begin((7, Timestamp::from_millis(0)), writer.map(|writer| format!("\"{writer}\"")), &mut quick);
-            quick + text + "}}"
-        });
-        (quick, slow)
+        let mut quick = String::new();
+        (write_plain((7, Timestamp::from_millis(0)), body, &mut quick).then_some(quick), slow)
     }
 
     #[test]

@@ -54,6 +54,26 @@ test('a list of sessions is read a page ahead once a second page is asked for, a
   assert.equal((await iterator.next()).done, true);
 });
 
+test('a page of messages is parsed while the next one is read', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  await workspace.addMessages(id, Array.from({ length: 30 }, (_, at) => ({ type: 'user', content: `message ${at}` })));
+  const { Handle } = require(join(__dirname, '../dist/addon.js')) as { Handle: { prototype: { history(...given: unknown[]): void } } };
+  const [{ history }, parse] = [Handle.prototype, JSON.parse];
+  const steps: string[] = [];
+  t.after(() => Object.assign(Handle.prototype, { history }) && Object.assign(JSON, { parse }));
+  Handle.prototype.history = function (...given) {
+    steps.push('read');
+    history.apply(this, given);
+  };
+  JSON.parse = (text: string, ...rest) => {
+    if (text.startsWith('[{"position"')) steps.push('parse');
+    return parse(text, ...rest) as unknown;
+  };
+  assert.equal((await workspace.history(id, { pageSize: 12 }).all()).length, 30);
+  assert.deepEqual(steps, ['read', 'read', 'parse', 'read', 'parse', 'parse']);
+});
+
 test('a list whose store is closed says so when its next page is asked for', async (t) => {
   const { workspace } = await store(t);
   await Promise.all(Array.from({ length: 500 }, () => workspace.createSession({ agent: ADA })));

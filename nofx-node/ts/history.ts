@@ -15,25 +15,29 @@ export interface HistoryOptions {
   pageSize?: number;
 }
 
-/** A page of messages. @internal */
-export interface HistoryPage {
-  items: HistoryEntry[];
+/** A page of messages as the addon answers it: texts, each an array of entries. @internal */
+export class HistoryPage {
   /** Where the next page begins or, newest first, ends. */
-  next: number | null;
+  readonly next: number | null;
+  readonly #texts: string[];
+
+  constructor(texts: string[]) {
+    this.next = JSON.parse(texts.pop() ?? 'null') as number | null;
+    this.#texts = texts;
+  }
+
+  /** Returns the entries. */
+  parse(): HistoryEntry[] {
+    const items: HistoryEntry[] = [];
+    for (const text of this.#texts) {
+      items.push(...(JSON.parse(text) as HistoryEntry[]));
+    }
+    return items;
+  }
 }
 
 /** Messages per page after the first, if the caller did not say: a caller that asks for a second page is likely to read all. */
 const LATER_PAGE = 1000;
-
-/** Parses a page as the addon answers it. @internal */
-export function historyPage(texts: string[]): HistoryPage {
-  const next = JSON.parse(texts.pop() ?? 'null') as number | null;
-  const items: HistoryEntry[] = [];
-  for (const text of texts) {
-    items.push(...(JSON.parse(text) as HistoryEntry[]));
-  }
-  return { items, next };
-}
 
 /** Lists the messages of a session. @internal */
 export function historyOf(
@@ -41,8 +45,8 @@ export function historyOf(
   options: HistoryOptions,
 ): Listing<HistoryEntry> {
   return Listing.of(options, async (at) => {
-    const { items, next } = await read(at);
-    const rest = { pageSize: LATER_PAGE, ...options, [options.newestFirst ? 'to' : 'from']: next };
-    return { items, next: next === null ? null : rest };
+    const page = await read(at);
+    const rest = { pageSize: LATER_PAGE, ...options, [options.newestFirst ? 'to' : 'from']: page.next };
+    return { parse: () => page.parse(), next: page.next === null ? null : rest };
   });
 }

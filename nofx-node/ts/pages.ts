@@ -4,6 +4,15 @@ export interface Page<T, C> {
   next: C | null;
 }
 
+/** A page whose items are still text, so that they are parsed while the next page is read. @internal */
+export interface UnparsedPage<T, C> {
+  parse(): T[];
+  next: C | null;
+}
+
+/** Reads a page from where it begins. */
+type ReadPage<T, C> = (at: C) => Promise<Page<T, C> | UnparsedPage<T, C>>;
+
 /**
  * A list that is read a page at a time, on demand.
  *
@@ -25,7 +34,7 @@ export class Listing<T> implements AsyncIterable<T> {
   }
 
   /** Lists items from pages, each of which says where the next one begins. @internal */
-  static of<T, C>(start: C, read: (at: C) => Promise<Page<T, C>>): Listing<T> {
+  static of<T, C>(start: C, read: ReadPage<T, C>): Listing<T> {
     return new Listing((all) => ahead(read, start, all));
   }
 
@@ -55,7 +64,7 @@ export class Listing<T> implements AsyncIterable<T> {
  * Returns pages, each read on demand. A caller that asks for a second page is likely to read on, so the third is prefetched while the second
  * is in use; a caller that wants all pages gets the second prefetched while the first is in use.
  */
-async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C, all: boolean): AsyncGenerator<T[], void, void> {
+async function* ahead<T, C>(read: ReadPage<T, C>, start: C, all: boolean): AsyncGenerator<T[], void, void> {
   let page = await read(start);
   let first = !all;
   while (true) {
@@ -63,8 +72,9 @@ async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C, all:
     const following = first || next === null ? undefined : read(next);
     // A failure is reported when its page is asked for, which may never happen.
     following?.catch(() => undefined);
-    if (page.items.length > 0) {
-      yield page.items;
+    const items = 'parse' in page ? page.parse() : page.items;
+    if (items.length > 0) {
+      yield items;
     }
     if (next === null) {
       return;

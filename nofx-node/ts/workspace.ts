@@ -24,7 +24,7 @@ import type {
 } from './entities';
 import { type ErrorDetails, errorFrom, errorOf } from './errors';
 import { type ExpiryEvent, type ExpiryOptions, type ExpiryPage, expiries } from './expiry';
-import { historyOf, type HistoryOptions, historyPage } from './history';
+import { historyOf, type HistoryOptions, HistoryPage } from './history';
 import { JoinedCalls } from './joined-calls';
 import { long, type LongOptions } from './long-calls';
 import { invalid, notFound } from './own-errors';
@@ -385,7 +385,8 @@ export class Workspace {
       const text = written({ session, limit: pageSize, ...rest });
       this.#opened.refuseIfClosed();
       const { order } = this.#opened;
-      return historyPage(await order.read('session', session, () => this.#opened.enter(() => called((answers, call) => this.#handle.history(answers, call, text)))));
+      const ask = () => called((answers, call) => this.#handle.history(answers, call, text));
+      return new HistoryPage(await order.read('session', session, () => this.#opened.enter(ask)));
     };
     return historyOf(read, options);
   }

@@ -12,6 +12,7 @@
  * @packageDocumentation
  */
 
+import { isUtf8 } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
 import type { RunnableConfig } from '@langchain/core/runnables';
 import {
@@ -316,9 +317,8 @@ export class NofxSaver extends BaseCheckpointSaver {
   async #keep(value: unknown): Promise<Kept> {
     const [type, bytes] = await this.serde.dumpsTyped(value);
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const text = buffer.toString('utf8');
     // Text that is cut in the middle of a character would not come back unchanged.
-    return Buffer.from(text, 'utf8').equals(buffer) ? { type, text } : { type, base64: buffer.toString('base64') };
+    return isUtf8(buffer) ? { type, text: buffer.toString('utf8') } : { type, base64: buffer.toString('base64') };
   }
 
   #load(kept: Kept): Promise<unknown> {
