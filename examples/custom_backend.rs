@@ -123,18 +123,6 @@ impl Journal {
         let replay = self.replay.clone();
         blocking(move || open_one(&replay)?.catch_up()).await
     }
-
-    fn cursor(&self, number: usize) -> Cursor {
-        Cursor(format!("{}@{number}", self.store))
-    }
-
-    /// Returns the number in a cursor, or `None` if it is another store's.
-    fn parse_cursor(&self, cursor: &Cursor) -> Result<Option<usize>> {
-        let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
-        let (store, number) = cursor.0.split_once('@').ok_or_else(invalid)?;
-        let number = number.parse().map_err(|_| invalid())?;
-        Ok((store == self.store.to_string()).then_some(number))
-    }
 }
 
 #[async_trait]
@@ -178,15 +166,13 @@ impl PersistenceBackend for Journal {
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         self.catch_up().await?;
         let feed = &open_one(&self.replay)?.feed;
-        let newest = self.cursor(feed.len());
-        let from = match after {
-            None => Some(0),
-            Some(cursor) => self.parse_cursor(cursor)?,
-        };
-        let Some(rest) = from.and_then(|from| feed.get(from..)) else { return Ok(Changes::Gap { newest }) };
+        let cursor = |number: usize| Cursor::after(self.store, number as u64);
+        let from = after.map_or(Ok(Some(0)), |cursor| cursor.commits_of(self.store))?;
+        let rest = from.and_then(|from| feed.get(usize::try_from(from).ok()?..));
+        let Some(rest) = rest else { return Ok(Changes::Gap { newest: cursor(feed.len()) }) };
         let changes: Vec<_> = rest.iter().take(limit).cloned().collect();
-        let next = self.cursor(feed.len() - rest.len() + changes.len());
-        Ok(Changes::Page(ChangePage { changes, next, newest }))
+        let next = cursor(feed.len() - rest.len() + changes.len());
+        Ok(Changes::Page(ChangePage { changes, next, newest: cursor(feed.len()) }))
     }
 
     // Without an `.await`, so a caller that stops waiting cannot stop it halfway.

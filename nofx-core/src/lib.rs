@@ -67,7 +67,9 @@ pub use escaped::escaped;
 pub use ids::{BatchId, IdSource, RandomIds, SeededIds, Sources, StoreId};
 pub use key::{Key, Kind, LogKey, MAX_ID_BYTES, MAX_KIND_BYTES, RecordKey};
 pub use memory::MemoryBackend;
-pub use query::{ChangePage, Changes, Direction, KeyQuery, LogQuery, LogScan, PAGE_BYTES, Page, ScanQuery};
+pub use query::{
+    ChangePage, Changes, Direction, KeyQuery, LogQuery, LogScan, PAGE_BYTES, Page, PageBuilder, ScanQuery,
+};
 pub use record::{
     BackendInfo, Change, Cursor, Durability, Limits, LogEntry, LogHead, LogState, REMEMBERED_COMMITS, Record, Seq,
     Sharing,

@@ -1,6 +1,7 @@
 //! A store in memory: the simplest implementation of the contract, and the oracle for all others.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use crate::batch::{Batch, Committed, Outcome, View};
 use crate::error::{Error, Result};
 use crate::ids::{BatchId, Sources, StoreId};
 use crate::key::{Key, LogKey, RecordKey};
-use crate::query::{ChangePage, Changes, Direction, KeyQuery, LogQuery, LogScan, PAGE_BYTES, Page, ScanQuery};
+use crate::query::{ChangePage, Changes, Direction, KeyQuery, LogQuery, LogScan, Page, ScanQuery};
 use crate::record::{
     BackendInfo, Change, Cursor, Durability, Limits, LogEntry, LogHead, LogState, REMEMBERED_COMMITS, Record, Seq,
     Sharing,
@@ -79,17 +80,6 @@ impl MemoryBackend {
         // fail.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn cursor(&self, number: u64) -> Cursor {
-        Cursor(format!("{}:{number}", self.shared.store))
-    }
-
-    fn parse_cursor(&self, cursor: &Cursor) -> Result<Option<u64>> {
-        let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
-        let (store, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
-        let number: u64 = number.parse().map_err(|_| invalid())?;
-        Ok((store == self.shared.store.to_string()).then_some(number))
-    }
 }
 
 impl Default for MemoryBackend {
@@ -153,17 +143,17 @@ impl PersistenceBackend for MemoryBackend {
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let state = self.state()?;
         let end = state.feed_start + state.feed.len() as u64;
-        let newest = self.cursor(end);
+        let newest = Cursor::after(self.shared.store, end);
         let from = match after {
             None => Some(0),
-            Some(cursor) => self.parse_cursor(cursor)?,
+            Some(cursor) => cursor.commits_of(self.shared.store)?,
         };
         let Some(from) = from.filter(|from| (state.feed_start..=end).contains(from)) else {
             return Ok(Changes::Gap { newest });
         };
         let skipped = (from - state.feed_start) as usize;
         let changes: Vec<_> = state.feed.iter().skip(skipped).take(limit).map(|(change, _)| change.clone()).collect();
-        let next = self.cursor(from + changes.len() as u64);
+        let next = Cursor::after(self.shared.store, from + changes.len() as u64);
         Ok(Changes::Page(ChangePage { changes, next, newest }))
     }
 
@@ -296,18 +286,8 @@ fn matching<'a, K: Key, V>(
     }
 }
 
-/// Fills a page up to `limit` items or [`PAGE_BYTES`], and checks whether there is more.
-fn page<T>(mut found: impl Iterator<Item = T>, limit: usize, size: impl Fn(&T) -> usize) -> Page<T> {
-    let mut items = Vec::new();
-    let mut bytes = 0;
-    while items.len() < limit && bytes < PAGE_BYTES {
-        match found.next() {
-            Some(item) => {
-                bytes += size(&item);
-                items.push(item);
-            }
-            None => return Page { items, more: false },
-        }
-    }
-    Page { items, more: found.next().is_some() }
+/// Fills a page, as reading from memory cannot fail.
+fn page<T>(found: impl Iterator<Item = T>, limit: usize, bytes: impl Fn(&T) -> usize) -> Page<T> {
+    let Ok(page) = Page::fill(found.map(Ok::<T, Infallible>), limit, bytes);
+    page
 }

@@ -29,6 +29,75 @@ pub struct Page<T> {
     pub more: bool,
 }
 
+impl<T> Page<T> {
+    /// Fills a page with what a query finds, up to `limit` items or [`PAGE_BYTES`], and checks whether there is more. For
+    /// backend authors; `bytes` returns the size of an item's body.
+    ///
+    /// ```
+    /// # use nofx_core::{Page, Result};
+    /// let found = ["one", "two", "three"].map(Ok);
+    /// let page: Result<_> = Page::fill(found.into_iter(), 2, |body| body.len());
+    /// assert_eq!(page?, Page { items: vec!["one", "two"], more: true });
+    /// # nofx_core::Result::Ok(())
+    /// ```
+    pub fn fill<E>(
+        found: impl IntoIterator<Item = Result<T, E>>,
+        limit: usize,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Result<Self, E> {
+        let mut page = PageBuilder::new(limit);
+        for item in found {
+            let item = item?;
+            if page.is_full() {
+                return Ok(page.end(true));
+            }
+            page.push(bytes(&item), item);
+        }
+        Ok(page.end(false))
+    }
+}
+
+/// A page that is being filled, for backends that decide item by item what to read next.
+#[derive(Clone, Debug)]
+pub struct PageBuilder<T> {
+    items: Vec<T>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl<T> PageBuilder<T> {
+    /// Begins a page of at most `limit` items.
+    pub fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), bytes: 0, limit }
+    }
+
+    /// Returns whether it has `limit` items or [`PAGE_BYTES`].
+    pub fn is_full(&self) -> bool {
+        self.items.len() >= self.limit || self.bytes >= PAGE_BYTES
+    }
+
+    /// Adds an item, whose body has as many bytes.
+    pub fn push(&mut self, bytes: usize, item: T) {
+        self.bytes += bytes;
+        self.items.push(item);
+    }
+
+    /// Returns the items so far.
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// Makes the page full, because what comes next cannot be read.
+    pub fn close(&mut self) {
+        self.limit = self.items.len();
+    }
+
+    /// Ends the page; `more` says whether there is more.
+    pub fn end(self, more: bool) -> Page<T> {
+        Page { items: self.items, more }
+    }
+}
+
 /// Asks for records in key order.
 ///
 /// ```

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use crate::body::Body;
+use crate::error::{Error, Result};
 use crate::ids::{BatchId, StoreId};
 use crate::key::{LogKey, RecordKey};
 use crate::time::Timestamp;
@@ -108,6 +109,37 @@ pub struct Change {
 /// A place in the change feed of one store. Opaque and durable: it may be kept in a file for a year.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(pub String);
+
+/// The form of a cursor, for backends that number their commits.
+impl Cursor {
+    /// Returns the cursor after as many commits of a store.
+    ///
+    /// ```
+    /// # use nofx_core::{Cursor, StoreId};
+    /// let [store, another] = [7, 8].map(|byte| StoreId::from_bytes([byte; 16]));
+    /// let cursor = Cursor::after(store, 12);
+    /// assert_eq!(cursor.commits_of(store)?, Some(12));
+    /// assert_eq!(cursor.commits_of(another)?, None);
+    /// assert_eq!(Cursor("yesterday".to_owned()).commits_of(store).unwrap_err().code(), "invalid");
+    /// # nofx_core::Result::Ok(())
+    /// ```
+    pub fn after(store: StoreId, commits: u64) -> Self {
+        Self(format!("{store}:{commits}"))
+    }
+
+    /// Returns how many commits of a store this cursor comes after; `None` if it is of another store. `Invalid` if it is
+    /// no cursor at all.
+    pub fn commits_of(&self, store: StoreId) -> Result<Option<u64>> {
+        let parsed = self.0.split_once(':').and_then(|(of, number)| Some((of, number.parse().ok()?)));
+        match parsed {
+            Some((of, commits)) => Ok((of == store.to_string()).then_some(commits)),
+            None => {
+                let shown: String = self.0.chars().take(80).collect();
+                Err(Error::invalid(format!("`{}` is not a cursor", shown.escape_debug())))
+            }
+        }
+    }
+}
 
 /// What a backend is and what it can take; reading it does no I/O.
 #[derive(Clone, Debug, PartialEq)]

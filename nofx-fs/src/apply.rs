@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
@@ -28,10 +28,6 @@ use crate::layout;
 use crate::state::{LogSlot, StoreState, Unapplied};
 use crate::writer::StoreWriter;
 
-/// The first pause after the files could not be brought up to date.
-const RETRY: Duration = Duration::from_secs(1);
-/// The longest pause after repeated failures.
-const MAX_RETRY: Duration = Duration::from_secs(30);
 /// How many full segments the journal may hold beyond the files. A commit that finds more first brings the files up to
 /// date, or reports why that is impossible.
 const MAX_SEGMENTS: u64 = 32;
@@ -54,65 +50,17 @@ pub(crate) struct AppliedEnds {
     kept_back: HashMap<FileItem, Error>,
 }
 
-/// A request to the applier thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ApplierRequest {
-    pub(crate) dirty: bool,
-    pub(crate) full: bool,
-    pub(crate) stop: bool,
-}
-
-/// Runs the applier thread: brings the files up to date until it is stopped.
-pub(crate) fn run(writer: &Arc<StoreWriter>) {
-    let mut pause = None;
-    loop {
-        let request = writer.wait_for_request(pause);
-        // A process that committed nothing leaves the files to the others.
-        if request.stop && !writer.has_committed() {
-            return;
-        }
-        pause = match writer.apply() {
-            Ok(_) => None,
-            // Trying constantly does not help what is kept back.
-            Err(_) => Some(pause.map_or(RETRY, |before: Duration| MAX_RETRY.min(before * 2))),
-        };
-        if request.stop {
-            return;
-        }
+/// Runs the applier thread: brings the files up to date until it is stopped, and then once more if this process committed
+/// anything. What another process committed is left to that.
+pub(crate) fn run(writer: &StoreWriter) {
+    writer.requests.serve(writer.options.apply_after, || writer.apply().map(drop));
+    if writer.has_committed() {
+        // What cannot be applied is in the journal.
+        _ = writer.apply();
     }
 }
 
 impl StoreWriter {
-    /// Sends a request to the applier thread.
-    pub(crate) fn ask(&self, what: ApplierRequest) {
-        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = ApplierRequest {
-            dirty: request.dirty | what.dirty,
-            full: request.full | what.full,
-            stop: request.stop | what.stop,
-        };
-        if asked != *request {
-            *request = asked;
-            self.bell.notify_all();
-        }
-    }
-
-    /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
-    fn wait_for_request(&self, pause: Option<Duration>) -> ApplierRequest {
-        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        while !(request.stop || request.dirty || pause.is_some()) {
-            request = self.bell.wait(request).unwrap_or_else(PoisonError::into_inner);
-        }
-        let deadline = Deadline::after(pause.unwrap_or(self.options.apply_after));
-        while !(request.stop || request.full && pause.is_none() || deadline.has_passed()) {
-            let waited = self.bell.wait_timeout(request, deadline.remaining());
-            request = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let asked = *request;
-        *request = ApplierRequest { stop: asked.stop, ..ApplierRequest::default() };
-        asked
-    }
-
     /// Brings the files up to date. `false` if another process is doing so.
     pub(crate) fn apply(&self) -> Result<bool> {
         if self.believe(self.tip()?).is_none() {

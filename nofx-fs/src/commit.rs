@@ -3,7 +3,7 @@
 use std::sync::{Arc, TryLockError};
 
 use nofx_core::{Batch, Error, Outcome, Result};
-use nofx_journal::codec::Commit;
+use nofx_journal::codec::{Commit, split};
 use nofx_journal::fault;
 use nofx_journal::fault::During;
 use nofx_journal::files::WritableFile;
@@ -11,7 +11,6 @@ use nofx_journal::lock::{HeldLock, Lock};
 use nofx_journal::segment::{self, HEADER_BYTES, Header, NextFrame, Position, Segment, Spares};
 use nofx_journal::shared_files::SharedFiles;
 
-use crate::apply::ApplierRequest;
 use crate::layout;
 use crate::load::{self, Reach};
 use crate::state::StoreState;
@@ -28,7 +27,7 @@ impl StoreWriter {
         }
         let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
-        for part in parts(group) {
+        for part in split(group, MAX_FRAME_BYTES) {
             let held = self.hold_waiting(SharedFiles::lock);
             match held.and_then(|(shared_files, held)| self.commit_holding(&mut turn, &shared_files, &held, part)) {
                 Ok(more) => outcomes.extend(more),
@@ -243,7 +242,7 @@ impl StoreWriter {
             state.dirty_bytes >= self.options.segment_bytes
         };
         self.note_commit();
-        self.ask(ApplierRequest { dirty: true, full, stop: false });
+        self.requests.committed(full);
         if !self.report_durable(shared_files, &after) {
             // Other processes rely on the last report, and may overwrite the group.
             self.state_mut().is_unproven = true;
@@ -298,22 +297,4 @@ impl StoreWriter {
 
 fn segment(state: &StoreState) -> Result<&Segment> {
     state.segment.as_ref().ok_or_else(|| Error::corrupt(format!("`{}`: it has no segment", layout::JOURNAL)))
-}
-
-/// Splits a group so that each part fits into a frame.
-fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
-    let mut parts: Vec<Vec<Batch>> = Vec::new();
-    let mut room = 0;
-    for batch in group {
-        let bytes = batch.body_bytes();
-        match parts.last_mut() {
-            Some(part) if bytes <= room => part.push(batch),
-            _ => {
-                room = MAX_FRAME_BYTES;
-                parts.push(vec![batch]);
-            }
-        }
-        room = room.saturating_sub(bytes);
-    }
-    parts
 }

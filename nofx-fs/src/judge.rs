@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
+use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, Outcome, RecordKey, Result, Seq, View};
 use nofx_journal::codec::Commit;
+use nofx_journal::judge;
 
 use crate::state::StoreState;
 use crate::writer::StoreWriter;
@@ -13,37 +14,7 @@ impl StoreWriter {
     pub(crate) fn judge_group(&self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
         let remembered = self.first_outcomes(&group)?;
         let state = self.state();
-        let mut view = GroupView { state: &state, records: HashMap::new(), logs: HashMap::new() };
-        let mut last_seq = state.last_seq;
-        let mut outcomes = Vec::with_capacity(group.len());
-        let mut commits: Vec<Commit> = Vec::new();
-        let mut in_group: HashMap<BatchId, usize> = HashMap::new();
-        for batch in group {
-            if let Some(first) = in_group.get(&batch.id).and_then(|at| commits.get(*at)) {
-                outcomes.push(Outcome::Committed(first.remembered().committed()));
-                continue;
-            }
-            if let Some(first) = remembered.get(&batch.id).cloned() {
-                outcomes.push(Outcome::Committed(first));
-                continue;
-            }
-            if let Some(conflict) = batch.check(&mut view)? {
-                outcomes.push(Outcome::Conflicted(conflict));
-                continue;
-            }
-            let seq = (!batch.writes.is_empty()).then(|| last_seq.map_or(Seq::FIRST, Seq::next));
-            last_seq = seq.or(last_seq);
-            let mut lengths = HashMap::new();
-            for append in &batch.appends {
-                lengths.insert(append.log.clone(), view.head(&append.log)?.length);
-            }
-            let commit = Commit::of(batch, seq, |log| lengths.get(log).copied().unwrap_or_default());
-            view.take(&commit);
-            in_group.insert(commit.batch, commits.len());
-            outcomes.push(Outcome::Committed(commit.remembered().committed()));
-            commits.push(commit);
-        }
-        Ok((outcomes, commits))
+        judge(&mut KnownState(&state), state.last_seq, remembered, group)
     }
 
     /// Returns the outcomes of batches that were committed before, as far as they are remembered.
@@ -68,51 +39,21 @@ impl StoreWriter {
     }
 }
 
-/// The state, with the changes of the batches in the group that were judged before.
-struct GroupView<'a> {
-    state: &'a StoreState,
-    records: HashMap<RecordKey, Option<Seq>>,
-    logs: HashMap<LogKey, LogHead>,
-}
+/// The store as this process knows it. What is damaged cannot be judged.
+struct KnownState<'a>(&'a StoreState);
 
-impl GroupView<'_> {
-    fn take(&mut self, commit: &Commit) {
-        for (key, body) in &commit.writes {
-            self.records.insert(key.clone(), commit.seq.filter(|_| body.is_some()));
-        }
-        for (log, entries) in &commit.appends {
-            let head = self.head_mut(log);
-            head.length += entries.len() as u64;
-            head.last_at = entries.last().map(|entry| entry.at);
-        }
-        for log in &commit.seals {
-            self.head_mut(log).state = LogState::Sealed;
-        }
-        for log in &commit.removals {
-            *self.head_mut(log) = LogHead { state: LogState::Removed, ..LogHead::missing(log.clone()) };
-        }
-    }
-
-    fn head_mut(&mut self, log: &LogKey) -> &mut LogHead {
-        self.logs.entry(log.clone()).or_insert_with(|| self.state.head(log))
-    }
-}
-
-impl View for GroupView<'_> {
+impl View for KnownState<'_> {
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
-        if let Some(version) = self.records.get(key) {
-            return Ok(*version);
-        }
-        match self.state.records.get(key) {
+        match self.0.records.get(key) {
             Some(slot) if slot.damaged => Err(Error::corrupt(key.to_string())),
             slot => Ok(slot.map(|slot| slot.version)),
         }
     }
 
     fn head(&mut self, log: &LogKey) -> Result<LogHead> {
-        match self.state.logs.get(log).filter(|slot| slot.is_unknown).and_then(|_| self.state.doubts_log(log)) {
-            Some(damage) if !self.logs.contains_key(log) => Err(Error::corrupt(format!("{log}: {damage}"))),
-            _ => Ok(self.logs.get(log).cloned().unwrap_or_else(|| self.state.head(log))),
+        match self.0.logs.get(log).filter(|slot| slot.is_unknown).and_then(|_| self.0.doubts_log(log)) {
+            Some(damage) => Err(Error::corrupt(format!("{log}: {damage}"))),
+            None => Ok(self.0.head(log)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use nofx_core::{
     ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery,
+    LogState, Page, PageBuilder, Record, RecordKey, Result, ScanQuery,
 };
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::files::ReadableFile;
@@ -79,7 +79,7 @@ impl StoreReader {
             let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
             let loss = loss_at_end(&state, query)?;
             drop(state);
-            let mut page = PageOf::new(query.limit);
+            let mut page = PageBuilder::new(query.limit);
             for (key, slot, doubt) in found {
                 if page.is_full() {
                     return Ok(page.end(true));
@@ -90,7 +90,7 @@ impl StoreReader {
                 let record = self.record(&key, slot)?;
                 page.push(record.body.len(), record);
             }
-            Ok(page.end_of_list(loss)?)
+            Ok(end_of_list(page, query.limit, loss)?)
         })
     }
 
@@ -109,7 +109,7 @@ impl StoreReader {
         let state = self.state();
         let loss = loss_at_end(&state, query)?;
         let present = within(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
-        let mut page = PageOf::new(query.limit);
+        let mut page = PageBuilder::new(query.limit);
         for (log, slot) in present {
             if page.is_full() {
                 return Ok(page.end(true));
@@ -119,7 +119,7 @@ impl StoreReader {
             }
             page.push(0, slot.head(log));
         }
-        page.end_of_list(loss)
+        end_of_list(page, query.limit, loss)
     }
 
     pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
@@ -151,7 +151,7 @@ impl StoreReader {
         let is_doubtful = doubt.is_some();
         let Some(slot) = slot else { return Ok(Page { items: Vec::new(), more: false }) };
         let range = query.range.start.min(slot.length)..query.range.end.min(slot.length);
-        let mut page = PageOf::new(query.limit);
+        let mut page = PageBuilder::new(query.limit);
         let file = LogSlot { recent: Default::default(), ..slot.clone_head() };
         let in_memory = range.start.max(slot.base)..range.end;
         let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
@@ -160,7 +160,7 @@ impl StoreReader {
         let in_file = range.start..range.end.min(slot.base);
         match query.direction {
             Direction::Forward => {
-                let mut recent_page = PageOf::new(query.limit);
+                let mut recent_page = PageBuilder::new(query.limit);
                 let mut next = in_memory.start;
                 for entry in recent {
                     if recent_page.is_full() || entry.position != next {
@@ -171,16 +171,17 @@ impl StoreReader {
                 }
                 drop(state);
                 self.entries(query, &file, in_file, &mut page)?;
-                if page.items.is_empty() && recent_page.items.is_empty() && next < in_memory.end && query.limit > 0 {
+                if page.items().is_empty() && recent_page.items().is_empty() && next < in_memory.end && query.limit > 0
+                {
                     return Err(missing(next));
                 }
-                for entry in recent_page.items {
+                for entry in recent_page.end(false).items {
                     if page.is_full() {
                         break;
                     }
                     page.push(entry.body.len(), entry);
                 }
-                let more = page.items.last().is_some_and(|last| last.position + 1 < range.end || is_doubtful);
+                let more = page.items().last().is_some_and(|last| last.position + 1 < range.end || is_doubtful);
                 Ok(page.end(more))
             }
             Direction::Backward => {
@@ -194,11 +195,11 @@ impl StoreReader {
                 }
                 drop(state);
                 if in_memory.start < end && !page.is_full() {
-                    let more = !page.items.is_empty();
+                    let more = !page.items().is_empty();
                     return if more { Ok(page.end(true)) } else { Err(missing(end - 1)) };
                 }
                 self.entries(query, &file, in_file, &mut page)?;
-                let more = page.items.last().is_some_and(|last| last.position > range.start);
+                let more = page.items().last().is_some_and(|last| last.position > range.start);
                 Ok(page.end(more))
             }
         }
@@ -207,7 +208,7 @@ impl StoreReader {
     pub(crate) fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let from = match after {
             None => Some(0),
-            Some(cursor) => self.parse_cursor(cursor)?,
+            Some(cursor) => cursor.commits_of(self.store)?,
         };
         self.refresh()?;
         let (base, end, recent, loss) = {
@@ -219,7 +220,7 @@ impl StoreReader {
             let recent = numbers.map_while(|number| state.recent_commit_at(number).cloned());
             (base, end, recent.take(limit).collect::<Vec<_>>(), lacks_lost(&state))
         };
-        let newest = self.cursor(end);
+        let newest = Cursor::after(self.store, end);
         let mut feed = self.feed();
         feed.catch_up(&*self.files, base)?;
         let Some(from) = from.filter(|from| (feed.start()..=end).contains(from)) else {
@@ -240,19 +241,8 @@ impl StoreReader {
         if let Some(error) = loss.filter(|_| found.is_empty() && limit > 0) {
             return Err(error);
         }
-        let next = self.cursor(from + found.len() as u64);
+        let next = Cursor::after(self.store, from + found.len() as u64);
         Ok(Changes::Page(ChangePage { changes: found.iter().map(|one| one.change()).collect(), next, newest }))
-    }
-
-    fn cursor(&self, number: u64) -> Cursor {
-        Cursor(format!("{}:{number}", self.store))
-    }
-
-    fn parse_cursor(&self, cursor: &Cursor) -> Result<Option<u64>> {
-        let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
-        let (store, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
-        let number: u64 = number.parse().map_err(|_| invalid())?;
-        Ok((store == self.store.to_string()).then_some(number))
     }
 
     /// Reads until state and files match, or until it is clear that they never will.
@@ -306,7 +296,7 @@ impl StoreReader {
         query: &LogQuery,
         slot: &LogSlot,
         range: std::ops::Range<u64>,
-        page: &mut PageOf<LogEntry>,
+        page: &mut PageBuilder<LogEntry>,
     ) -> Result<(), ReadMismatch> {
         if range.is_empty() || page.is_full() {
             return Ok(());
@@ -361,7 +351,7 @@ struct Entries<'a> {
     direction: Direction,
     /// The positions that are still wanted.
     range: std::ops::Range<u64>,
-    page: &'a mut PageOf<LogEntry>,
+    page: &'a mut PageBuilder<LogEntry>,
     /// The position that cannot be read.
     broken: Option<u64>,
 }
@@ -456,7 +446,7 @@ impl Entries<'_> {
     /// Fails at the broken position, unless there are entries before it: then the next page fails.
     fn end(self, mismatch: impl Fn(u64) -> ReadMismatch) -> Result<(), ReadMismatch> {
         match self.broken {
-            Some(position) if self.page.items.is_empty() => Err(mismatch(position)),
+            Some(position) if self.page.items().is_empty() => Err(mismatch(position)),
             Some(_) => {
                 self.page.close();
                 Ok(())
@@ -466,43 +456,11 @@ impl Entries<'_> {
     }
 }
 
-/// A page that is being filled.
-#[derive(Debug)]
-struct PageOf<T> {
-    items: Vec<T>,
-    limit: usize,
-    bytes: usize,
-}
-
-impl<T> PageOf<T> {
-    fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), limit, bytes: 0 }
-    }
-
-    fn is_full(&self) -> bool {
-        self.items.len() >= self.limit || self.bytes >= PAGE_BYTES
-    }
-
-    fn push(&mut self, bytes: usize, item: T) {
-        self.bytes += bytes;
-        self.items.push(item);
-    }
-
-    /// Makes the page full.
-    fn close(&mut self) {
-        self.limit = self.items.len();
-    }
-
-    fn end(self, more: bool) -> Page<T> {
-        Page { items: self.items, more }
-    }
-
-    /// Ends a list that may lack what the journal lost: then the next page fails.
-    fn end_of_list(self, loss: Option<Error>) -> Result<Page<T>> {
-        match loss {
-            Some(error) if self.items.is_empty() && self.limit > 0 => Err(error),
-            loss => Ok(self.end(loss.is_some())),
-        }
+/// Ends a list that may lack what the journal lost: then the next page fails.
+fn end_of_list<T>(page: PageBuilder<T>, limit: usize, loss: Option<Error>) -> Result<Page<T>> {
+    match loss {
+        Some(error) if page.items().is_empty() && limit > 0 => Err(error),
+        loss => Ok(page.end(loss.is_some())),
     }
 }
 

@@ -9,7 +9,7 @@ use nofx_core::{Batch, Outcome, Repaired, Result};
 use nofx_journal::files::WritableFiles;
 
 use crate::LIMITS;
-use crate::apply::{self, ApplierRequest};
+use crate::apply;
 use crate::config;
 use crate::options::Options;
 use crate::reader::StoreReader;
@@ -62,7 +62,7 @@ impl OpenFolder {
         let mut applier = None;
         if self.options.applies {
             if self.state().is_dirty() {
-                writer.ask(ApplierRequest { dirty: true, ..ApplierRequest::default() });
+                writer.requests.committed(false);
             }
             let applying = writer.clone();
             // Without the thread the store still works, and its files follow when it is opened again.
@@ -117,7 +117,7 @@ impl Drop for OpenFolder {
     fn drop(&mut self) {
         let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Writing { writer, applier }) = writing else { return };
-        writer.ask(ApplierRequest { stop: true, ..ApplierRequest::default() });
+        writer.requests.stop();
         if let Some(applier) = applier {
             // What it could not apply is in the journal.
             _ = applier.join();

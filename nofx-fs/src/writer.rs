@@ -3,19 +3,20 @@
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nofx_core::{Deadline, Error, Result};
 use nofx_journal::fault::During;
 use nofx_journal::files::{WritableFile, WritableFiles};
 use nofx_journal::lock::{HeldLock, Lock};
+use nofx_journal::requests::Requests;
 use nofx_journal::segment::{Position, Segment, Spares};
-use nofx_journal::shared_files::SharedFiles;
+use nofx_journal::shared_files::{ReopenedFiles, SharedFiles};
 use nofx_journal::tip::Tip;
 
-use crate::apply::{AppliedEnds, ApplierRequest};
+use crate::apply::AppliedEnds;
 use crate::layout;
-use crate::reader::{StoreReader, TRIES, TRY_PAUSE};
+use crate::reader::{StoreReader, TRY_PAUSE};
 
 /// A store that is also written.
 ///
@@ -25,16 +26,15 @@ use crate::reader::{StoreReader, TRIES, TRY_PAUSE};
 pub(crate) struct StoreWriter {
     pub(crate) reading: Arc<StoreReader>,
     pub(crate) writable: Arc<dyn WritableFiles>,
-    shared_files: RwLock<Arc<SharedFiles>>,
+    shared_files: ReopenedFiles,
     /// Whether this process committed anything: only then are the files brought up to date before all handles are
     /// closed.
     committed: AtomicBool,
     /// The turn to commit, within this process.
     pub(crate) committing: Mutex<CommitTurn>,
     pub(crate) applying: Mutex<AppliedEnds>,
-    /// The requests to the applier thread.
-    pub(crate) request: Mutex<ApplierRequest>,
-    pub(crate) bell: Condvar,
+    /// Wakes the applier thread.
+    pub(crate) requests: Requests,
 }
 
 /// What the committer needs.
@@ -73,29 +73,25 @@ impl StoreWriter {
         reading.refuse_known()?;
         reading.refuse_another()?;
         Ok(Self {
-            shared_files: RwLock::new(Arc::new(SharedFiles::open(&*writable, &layout::AT)?)),
+            shared_files: ReopenedFiles::new(SharedFiles::open(&*writable, &layout::AT)?, &reading.root),
             reading,
             writable,
             committed: AtomicBool::new(false),
             committing: Mutex::default(),
             applying: Mutex::default(),
-            request: Mutex::default(),
-            bell: Condvar::new(),
+            requests: Requests::default(),
         })
     }
 
     /// Returns the tip and the lock files, after reopening any that were removed or replaced.
     pub(crate) fn shared_files(&self) -> Result<Arc<SharedFiles>> {
         self.refuse_known()?;
-        let shared_files = self.shared_files.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_shared_files() }
+        self.shared_files.get(|| self.open_shared_files())
     }
 
-    fn open_shared_files(&self) -> Result<Arc<SharedFiles>> {
+    fn open_shared_files(&self) -> Result<SharedFiles> {
         self.refuse_another()?;
-        let shared_files = Arc::new(SharedFiles::open(&*self.writable, &layout::AT)?);
-        *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
-        Ok(shared_files)
+        SharedFiles::open(&*self.writable, &layout::AT)
     }
 
     /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
@@ -104,16 +100,8 @@ impl StoreWriter {
         which: fn(&SharedFiles) -> &Lock,
         take: impl Fn(&Lock) -> Result<Option<HeldLock>>,
     ) -> Result<Option<(Arc<SharedFiles>, HeldLock)>> {
-        let mut shared_files = self.shared_files()?;
-        for _ in 0..TRIES {
-            let lock = which(&shared_files);
-            let Some(held) = take(lock)? else { return Ok(None) };
-            if lock.is_in_place()? {
-                return Ok(Some((shared_files, held)));
-            }
-            shared_files = self.open_shared_files()?;
-        }
-        Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.root.display())))
+        self.refuse_known()?;
+        self.shared_files.hold(which, take, || self.open_shared_files())
     }
 
     /// Takes a lock on the file that other processes find too, and waits for it.

@@ -7,7 +7,7 @@
 //! under the apply lock. For the holder of that lock, `Follower::apply_holding` collects the run and `Base::apply`
 //! stores it.
 
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
@@ -24,23 +24,8 @@ pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
 /// Beyond this, commits wait until the base is up to date, or report why that is impossible. Each process that has the
 /// store open holds the journal beyond the base in memory: at least these bytes, more for small entries.
 pub(crate) const HARD_BOUND: Amount = Amount { bytes: 16 << 20, commits: u64::MAX };
-/// The first pause after the base could not be brought up to date.
-const RETRY: Duration = Duration::from_secs(1);
-/// The longest pause after repeated failures.
-const MAX_RETRY: Duration = Duration::from_secs(30);
 /// The pause between two checks whether another process is done.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// A request to the applier thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ApplierRequest {
-    /// Something was committed.
-    pub(crate) dirty: bool,
-    /// There is enough for a run: do not wait.
-    pub(crate) full: bool,
-    /// The store is being closed.
-    pub(crate) stop: bool,
-}
 
 /// The result of an attempt to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,63 +37,19 @@ pub(crate) enum ApplyOutcome {
 }
 
 /// The thread that brings the base up to date until it is stopped.
-pub(crate) fn run(writer: &Arc<JournalWriter>) {
-    let mut pause = None;
-    loop {
-        let request = writer.wait_for_request(pause);
-        if request.stop {
-            return;
-        }
-        pause = match writer.apply_all() {
-            Ok(()) => None,
-            Err(_) => Some(pause.map_or(RETRY, |before: Duration| MAX_RETRY.min(before * 2))),
-        };
-    }
+pub(crate) fn run(writer: &JournalWriter) {
+    writer.requests.serve(writer.options.apply_after, || writer.apply_all());
 }
 
 impl JournalWriter {
-    /// Sends a request to the applier thread.
-    pub(crate) fn ask(&self, what: ApplierRequest) {
-        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = ApplierRequest {
-            dirty: request.dirty | what.dirty,
-            full: request.full | what.full,
-            stop: request.stop | what.stop,
-        };
-        if asked != *request {
-            *request = asked;
-            self.bell.notify_all();
-        }
-    }
-
-    /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
-    fn wait_for_request(&self, pause: Option<Duration>) -> ApplierRequest {
-        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        while !(request.stop || request.dirty || pause.is_some()) {
-            request = self.bell.wait(request).unwrap_or_else(PoisonError::into_inner);
-        }
-        let deadline = Deadline::after(pause.unwrap_or(self.options.apply_after));
-        while !(request.stop || request.full && pause.is_none() || deadline.has_passed()) {
-            let waited = self.bell.wait_timeout(request, deadline.remaining());
-            request = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let asked = *request;
-        *request = ApplierRequest { stop: asked.stop, ..ApplierRequest::default() };
-        asked
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.request.lock().unwrap_or_else(PoisonError::into_inner).stop
-    }
-
     /// Brings the base up to date run by run, until the journal holds less than a run is worth or the store is closed.
     ///
     /// Commits made during a run wait for a later one: a run costs the same flushes for one commit as for a thousand,
     /// and they delay commits.
     fn apply_all(&self) -> Result<()> {
-        while self.apply_run()? == ApplyOutcome::Run && self.is_beyond(SOFT_BOUND) && !self.is_stopped() {}
+        while self.apply_run()? == ApplyOutcome::Run && self.is_beyond(SOFT_BOUND) && !self.requests.is_stopped() {}
         if self.base_may_lag() {
-            self.ask(ApplierRequest { dirty: true, ..ApplierRequest::default() });
+            self.requests.committed(false);
         }
         Ok(())
     }

@@ -143,6 +143,25 @@ pub struct Commit {
     pub removals: Vec<LogKey>,
 }
 
+/// Splits a group into parts whose bodies have at most so many bytes, so that each fits into a frame. A batch with more
+/// is a part of its own.
+pub fn split(group: Vec<Batch>, most: usize) -> Vec<Vec<Batch>> {
+    let mut parts: Vec<Vec<Batch>> = Vec::new();
+    let mut room = 0;
+    for batch in group {
+        let bytes = batch.body_bytes();
+        match parts.last_mut() {
+            Some(part) if bytes <= room => part.push(batch),
+            _ => {
+                room = most;
+                parts.push(vec![batch]);
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    parts
+}
+
 impl Commit {
     /// Makes the commit of a batch, given the length of each log it appends to.
     pub fn of(batch: Batch, seq: Option<Seq>, mut length: impl FnMut(&LogKey) -> u64) -> Self {

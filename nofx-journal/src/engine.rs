@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, StoreId};
 
-use crate::applier::{self, ApplierRequest, SOFT_BOUND};
+use crate::applier::{self, SOFT_BOUND};
 use crate::base::{Base, Mark};
 use crate::fault::During;
 use crate::files::{Files, WritableFiles};
@@ -253,7 +253,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Writing { writer, applier }) = writing else { return };
-        writer.ask(ApplierRequest { stop: true, ..ApplierRequest::default() });
+        writer.requests.stop();
         if let Some(applier) = applier {
             // What it could not bring up to date is in the journal.
             _ = applier.join();

@@ -1,6 +1,8 @@
-//! Judging: the outcome of a group, given the tail and one snapshot of the base.
+//! Judging: the outcome of a group, given the store just before it; in the engine, given the tail and one snapshot of
+//! the base.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use nofx_core::{Batch, BatchId, Committed, Guard, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 
@@ -25,7 +27,7 @@ pub(crate) struct TailCopy {
     batches: Vec<Option<(u64, Remembered)>>,
 }
 
-/// The store at a single point in time, as far as a group names it, plus the changes of the batches judged so far.
+/// The store at a single point in time, as far as a group names it.
 #[derive(Debug)]
 pub(crate) struct GroupState {
     last_seq: Option<Seq>,
@@ -103,49 +105,10 @@ impl NamedKeys {
 }
 
 impl GroupState {
-    /// Judges each batch on what those before it left, and returns the outcomes and commits.
+    /// Judges a group, everything that it names being known.
     pub(crate) fn judge(mut self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
-        let (mut outcomes, mut commits) = (Vec::with_capacity(group.len()), Vec::new());
-        for batch in group {
-            if let Some(first) = self.batches.get(&batch.id) {
-                outcomes.push(Outcome::Committed(first.clone()));
-                continue;
-            }
-            if let Some(conflict) = batch.check(&mut self)? {
-                outcomes.push(Outcome::Conflicted(conflict));
-                continue;
-            }
-            let seq = (!batch.writes.is_empty()).then(|| self.last_seq.map_or(Seq::FIRST, Seq::next));
-            let commit = Commit::of(batch, seq, |log| self.logs.get(log).map_or(0, |head| head.length));
-            self.take(&commit);
-            let committed = commit.remembered().committed();
-            self.batches.insert(commit.batch, committed.clone());
-            outcomes.push(Outcome::Committed(committed));
-            commits.push(commit);
-        }
-        Ok((outcomes, commits))
-    }
-
-    fn take(&mut self, commit: &Commit) {
-        self.last_seq = self.last_seq.max(commit.seq);
-        for (key, body) in &commit.writes {
-            self.records.insert(key.clone(), commit.seq.filter(|_| body.is_some()));
-        }
-        for (log, entries) in &commit.appends {
-            let head = self.head_mut(log);
-            head.length += entries.len() as u64;
-            head.last_at = entries.last().map(|entry| entry.at);
-        }
-        for log in &commit.seals {
-            self.head_mut(log).state = LogState::Sealed;
-        }
-        for log in &commit.removals {
-            *self.head_mut(log) = LogHead { state: LogState::Removed, ..LogHead::missing(log.clone()) };
-        }
-    }
-
-    fn head_mut(&mut self, log: &LogKey) -> &mut LogHead {
-        self.logs.entry(log.clone()).or_insert_with(|| LogHead::missing(log.clone()))
+        let (last_seq, remembered) = (self.last_seq, std::mem::take(&mut self.batches));
+        judge(&mut self, last_seq, remembered, group)
     }
 }
 
@@ -157,5 +120,85 @@ impl View for GroupState {
 
     fn head(&mut self, log: &LogKey) -> Result<LogHead> {
         Ok(self.logs.get(log).cloned().unwrap_or_else(|| LogHead::missing(log.clone())))
+    }
+}
+
+/// Judges each batch on what those before it left, and returns the outcomes and commits.
+///
+/// `store` is the store just before the group, `last_seq` the last version that was assigned, and `remembered` has the
+/// first outcomes of those batches that were committed before. The store is asked only for what the batches expect and
+/// for the logs that they change; its errors are returned.
+pub fn judge(
+    store: &mut dyn View,
+    mut last_seq: Option<Seq>,
+    mut remembered: HashMap<BatchId, Committed>,
+    group: Vec<Batch>,
+) -> Result<(Vec<Outcome>, Vec<Commit>)> {
+    let mut draft = Draft { store, records: HashMap::new(), logs: HashMap::new() };
+    let (mut outcomes, mut commits) = (Vec::with_capacity(group.len()), Vec::new());
+    for batch in group {
+        if let Some(first) = remembered.get(&batch.id) {
+            outcomes.push(Outcome::Committed(first.clone()));
+            continue;
+        }
+        if let Some(conflict) = batch.check(&mut draft)? {
+            outcomes.push(Outcome::Conflicted(conflict));
+            continue;
+        }
+        let seq = (!batch.writes.is_empty()).then(|| last_seq.map_or(Seq::FIRST, Seq::next));
+        last_seq = seq.or(last_seq);
+        let commit = draft.commit(batch, seq)?;
+        let committed = commit.remembered().committed();
+        remembered.insert(commit.batch, committed.clone());
+        outcomes.push(Outcome::Committed(committed));
+        commits.push(commit);
+    }
+    Ok((outcomes, commits))
+}
+
+/// A store with the changes of the batches judged so far.
+struct Draft<'a> {
+    store: &'a mut dyn View,
+    records: HashMap<RecordKey, Option<Seq>>,
+    logs: HashMap<LogKey, LogHead>,
+}
+
+impl Draft<'_> {
+    /// Commits a batch that may happen.
+    fn commit(&mut self, batch: Batch, seq: Option<Seq>) -> Result<Commit> {
+        for write in &batch.writes {
+            self.records.insert(write.key.clone(), seq.filter(|_| write.body.is_some()));
+        }
+        let mut lengths = HashMap::with_capacity(batch.appends.len());
+        for append in &batch.appends {
+            let head = self.head_mut(&append.log)?;
+            lengths.insert(append.log.clone(), head.length);
+            head.length += append.entries.len() as u64;
+            head.last_at = append.entries.last().map(|entry| entry.at);
+        }
+        for log in &batch.seals {
+            self.head_mut(log)?.state = LogState::Sealed;
+        }
+        for log in &batch.removals {
+            self.logs.insert(log.clone(), LogHead { state: LogState::Removed, ..LogHead::missing(log.clone()) });
+        }
+        Ok(Commit::of(batch, seq, |log| lengths.get(log).copied().unwrap_or_default()))
+    }
+
+    fn head_mut(&mut self, log: &LogKey) -> Result<&mut LogHead> {
+        Ok(match self.logs.entry(log.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.store.head(log)?),
+        })
+    }
+}
+
+impl View for Draft<'_> {
+    fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
+        self.records.get(key).map_or_else(|| self.store.version(key), |version| Ok(*version))
+    }
+
+    fn head(&mut self, log: &LogKey) -> Result<LogHead> {
+        self.logs.get(log).map_or_else(|| self.store.head(log), |head| Ok(head.clone()))
     }
 }

@@ -38,7 +38,7 @@
 //! - [`segment`]: the files of the journal. A [`Position`](segment::Position) is a place after a frame; its **chain**
 //!   is the checksum of that frame, which the next one carries.
 //! - [`tip`] and [`shared_files`]: how processes tell each other what is durable, and the [locks](lock) that let one at a time
-//!   write.
+//!   write. [`requests`]: when the thread works that brings a store up to date.
 //! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: which keys damage may
 //!   concern.
 //! - [`base`]: what a store must implement to store commits. A [`Follower`](follower::Follower) reads a base and the
@@ -55,7 +55,7 @@
 //! that lacks either is `Corrupt`. If frames of the journal are damaged, those around them are read, what the damaged
 //! ones may concern is `Corrupt`, and commits are refused until [`Engine::repair`] continues after them. A damaged base
 //! takes in everything it can, and refuses commits if it can take in nothing. `nofx-redb` uses the engine if its
-//! options request it; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
+//! options request it; `nofx-fs` uses segments, locks, feed and [`judge`], and follows by itself.
 //!
 //! Reading takes no lock of the journal and waits for no other process, except for what the snapshot of the base may
 //! need, such as the lock on the header of a redb file. Commits wait for other processes at most for
@@ -86,6 +86,7 @@ pub mod quarantine;
 pub mod query;
 mod read;
 mod repair;
+pub mod requests;
 pub mod segment;
 pub mod shared_files;
 #[cfg(any(test, feature = "sim"))]
@@ -98,4 +99,5 @@ mod writer;
 
 pub use backend::Journaled;
 pub use engine::Engine;
+pub use judge::judge;
 pub use options::Options;

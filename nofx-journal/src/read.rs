@@ -14,7 +14,7 @@ use std::vec;
 
 use nofx_core::{
     BatchId, Body, ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery,
-    LogScan, LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq,
+    LogScan, LogState, Page, PageBuilder, Record, RecordKey, Result, ScanQuery, Seq,
 };
 
 use crate::base::{Snapshot, SnapshotError};
@@ -209,15 +209,10 @@ impl Follower {
     /// Reads commits after a cursor, as [`PersistenceBackend::changes`](nofx_core::PersistenceBackend::changes) returns
     /// them.
     pub fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
-        let cursor = |number: u64| Cursor(format!("{}:{number}", self.store));
+        let cursor = |number| Cursor::after(self.store, number);
         let from = match after {
             None => Some(0),
-            Some(cursor) => {
-                let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
-                let (store, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
-                let number: u64 = number.parse().map_err(|_| invalid())?;
-                (store == self.store.to_string()).then_some(number)
-            }
+            Some(cursor) => cursor.commits_of(self.store)?,
         };
         let found = from.map_or(Ok(None), |from| self.commits(from, limit))?;
         let Some((from, (found, end))) = from.zip(found).filter(|(from, (_, end))| from <= end) else {
@@ -341,19 +336,16 @@ fn page<R, T>(
     load: impl Fn(R) -> Result<T, SnapshotError>,
     size: impl Fn(&T) -> usize,
 ) -> Result<Page<T>, SnapshotError> {
-    let (mut items, mut bytes) = (Vec::new(), 0);
+    let mut page = PageBuilder::new(limit);
     for row in rows {
-        if row.is_ok() && (items.len() >= limit || bytes >= PAGE_BYTES) {
-            return Ok(Page { items, more: true });
+        if row.is_ok() && page.is_full() {
+            return Ok(page.end(true));
         }
         match row.and_then(&load) {
-            Ok(item) => {
-                bytes += size(&item);
-                items.push(item);
-            }
-            Err(SnapshotError::Failed(_)) if !items.is_empty() => return Ok(Page { items, more: true }),
+            Ok(item) => page.push(size(&item), item),
+            Err(SnapshotError::Failed(_)) if !page.items().is_empty() => return Ok(page.end(true)),
             Err(error) => return Err(error),
         }
     }
-    Ok(Page { items, more: false })
+    Ok(page.end(false))
 }

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use nofx_core::Result;
+use nofx_core::{Error, Result};
 
 use crate::fault::During;
 use crate::files::{Files, WritableFile, WritableFiles};
 use crate::layout::Layout;
-use crate::lock::Lock;
+use crate::lock::{HeldLock, Lock};
 
 /// The commit lock, the apply lock and the tip, open for writing.
 ///
@@ -52,6 +52,57 @@ impl SharedFiles {
     /// Returns whether the tip is the one that other processes find.
     pub fn is_in_place(&self) -> Result<bool> {
         self.tip.is_at(&self.tip_path).during("looking for", &self.tip_path)
+    }
+}
+
+/// How often lock files that were replaced are opened again before that is reported.
+const TRIES: usize = 20;
+
+/// The shared files of an open store, opened again if they were removed or replaced.
+#[derive(Debug)]
+pub struct ReopenedFiles {
+    files: RwLock<Arc<SharedFiles>>,
+    /// Where the store is, for errors.
+    at: PathBuf,
+}
+
+impl ReopenedFiles {
+    /// Begins with files that were just opened. Errors name the store by `at`.
+    pub fn new(files: SharedFiles, at: impl Into<PathBuf>) -> Self {
+        Self { files: RwLock::new(Arc::new(files)), at: at.into() }
+    }
+
+    /// Returns the files that other processes find, as far as the tip shows; `open` opens them again.
+    pub fn get(&self, open: impl FnOnce() -> Result<SharedFiles>) -> Result<Arc<SharedFiles>> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if files.is_in_place()? { Ok(files) } else { self.reopen(open) }
+    }
+
+    /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
+    /// `Unavailable` if the file is replaced each time.
+    pub fn hold(
+        &self,
+        which: fn(&SharedFiles) -> &Lock,
+        take: impl Fn(&Lock) -> Result<Option<HeldLock>>,
+        open: impl Fn() -> Result<SharedFiles>,
+    ) -> Result<Option<(Arc<SharedFiles>, HeldLock)>> {
+        let mut files = self.get(&open)?;
+        for _ in 0..TRIES {
+            let lock = which(&files);
+            let Some(held) = take(lock)? else { return Ok(None) };
+            if lock.is_in_place()? {
+                return Ok(Some((files, held)));
+            }
+            files = self.reopen(&open)?;
+        }
+        let at = self.at.display();
+        Err(Error::unavailable(format!("locking `{at}`: its lock files were replaced each time")))
+    }
+
+    fn reopen(&self, open: impl FnOnce() -> Result<SharedFiles>) -> Result<Arc<SharedFiles>> {
+        let files = Arc::new(open()?);
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = files.clone();
+        Ok(files)
     }
 }
 

@@ -4,22 +4,23 @@ use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nofx_core::{Batch, Error, Outcome, Result, StoreId};
 
-use crate::applier::{ApplierRequest, HARD_BOUND, SOFT_BOUND};
+use crate::applier::{HARD_BOUND, SOFT_BOUND};
 use crate::base::Mark;
-use crate::codec::Commit;
+use crate::codec::{Commit, split};
 use crate::fault::{During, forbids_writing, into_error};
 use crate::files::{WritableFile, WritableFiles};
-use crate::follower::{Follower, TRIES};
+use crate::follower::Follower;
 use crate::judge::NamedKeys;
 use crate::layout::Layout;
 use crate::lock::{HeldLock, Lock};
 use crate::options::Options;
+use crate::requests::Requests;
 use crate::segment::{HEADER_BYTES, Header, NextFrame, Position, Segment, Spares, salt, segment_files};
-use crate::shared_files::SharedFiles;
+use crate::shared_files::{ReopenedFiles, SharedFiles};
 use crate::tip::Tip;
 
 /// A group whose bodies have more bytes than this becomes several frames, each with its own flush.
@@ -38,7 +39,7 @@ pub(crate) struct JournalWriter {
     pub(crate) follower: Arc<Follower>,
     pub(crate) writable: Arc<dyn WritableFiles>,
     pub(crate) options: Options,
-    shared_files: RwLock<Arc<SharedFiles>>,
+    shared_files: ReopenedFiles,
     /// Whose turn it is to commit, within this process.
     committing: Mutex<JournalTurn>,
     /// Whose turn it is to bring the base up to date, within this process.
@@ -47,8 +48,7 @@ pub(crate) struct JournalWriter {
     /// Why the base took nothing in when this process last tried, if it is damaged.
     pub(crate) stuck: Mutex<Option<Error>>,
     /// Wakes the applier thread.
-    pub(crate) request: Mutex<ApplierRequest>,
-    pub(crate) bell: Condvar,
+    pub(crate) requests: Requests,
 }
 
 /// What the committing thread needs.
@@ -69,17 +69,17 @@ impl JournalWriter {
             begin_missing(&*writable, &follower, &options)?;
         }
         let shared_files = shared_files(&*writable, &follower)?;
+        let folder = follower.layout.folder().to_owned();
         Ok(Self {
             follower,
             writable,
             options,
-            shared_files: RwLock::new(Arc::new(shared_files)),
+            shared_files: ReopenedFiles::new(shared_files, folder),
             committing: Mutex::default(),
             applying: Mutex::default(),
             committed: AtomicBool::new(false),
             stuck: Mutex::default(),
-            request: Mutex::default(),
-            bell: Condvar::new(),
+            requests: Requests::default(),
         })
     }
 
@@ -90,7 +90,7 @@ impl JournalWriter {
         }
         let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
-        for part in parts(group) {
+        for part in split(group, PART_BYTES) {
             let held = self.hold_waiting(SharedFiles::lock);
             match held.and_then(|(shared_files, _held)| self.commit_holding(&mut turn, &shared_files, part)) {
                 Ok(more) => outcomes.extend(more),
@@ -159,34 +159,13 @@ impl JournalWriter {
         self.committed.load(Ordering::Relaxed)
     }
 
-    /// Returns the shared lock and tip files, and opens them again if they were removed or replaced.
-    pub(crate) fn shared_files(&self) -> Result<Arc<SharedFiles>> {
-        let shared_files = self.shared_files.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_shared_files() }
-    }
-
-    fn open_shared_files(&self) -> Result<Arc<SharedFiles>> {
-        let shared_files = Arc::new(shared_files(&*self.writable, &self.follower)?);
-        *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
-        Ok(shared_files)
-    }
-
     /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
     pub(crate) fn hold(
         &self,
         which: fn(&SharedFiles) -> &Lock,
         take: impl Fn(&Lock) -> Result<Option<HeldLock>>,
     ) -> Result<Option<(Arc<SharedFiles>, HeldLock)>> {
-        let mut shared_files = self.shared_files()?;
-        for _ in 0..TRIES {
-            let lock = which(&shared_files);
-            let Some(held) = take(lock)? else { return Ok(None) };
-            if lock.is_in_place()? {
-                return Ok(Some((shared_files, held)));
-            }
-            shared_files = self.open_shared_files()?;
-        }
-        Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.folder())))
+        self.shared_files.hold(which, take, || shared_files(&*self.writable, &self.follower))
     }
 
     pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, HeldLock)> {
@@ -334,7 +313,7 @@ impl JournalWriter {
             self.follower.begin_again();
             return Err(Error::unknown(format!("updating the tip of `{}`", self.folder())));
         }
-        self.ask(ApplierRequest { dirty: true, full: self.is_beyond(SOFT_BOUND), stop: false });
+        self.requests.committed(self.is_beyond(SOFT_BOUND));
         Ok(())
     }
 
@@ -448,22 +427,4 @@ fn shared_files(writable: &dyn WritableFiles, follower: &Follower) -> Result<Sha
         return Err(follower.without_journal());
     }
     SharedFiles::open(writable, &follower.layout)
-}
-
-/// Splits a group so that each part fits into a frame.
-fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
-    let mut parts: Vec<Vec<Batch>> = Vec::new();
-    let mut room = 0;
-    for batch in group {
-        let bytes = batch.body_bytes();
-        match parts.last_mut() {
-            Some(part) if bytes <= room => part.push(batch),
-            _ => {
-                room = PART_BYTES;
-                parts.push(vec![batch]);
-            }
-        }
-        room = room.saturating_sub(bytes);
-    }
-    parts
 }

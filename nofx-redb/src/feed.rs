@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Bound;
 
-use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, Error, REMEMBERED_COMMITS, Result, Seq, StoreId};
+use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, REMEMBERED_COMMITS, Seq, StoreId};
 
 use crate::codec::{FeedRow, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
 use crate::fault::{Attempt, Fault};
@@ -131,7 +131,7 @@ impl<T: TableRows> Tables<T> {
     /// Returns commits from a number on.
     pub(crate) fn changes(&self, store: StoreId, from: Option<u64>, limit: usize) -> Attempt<Changes> {
         let ends = self.ends()?;
-        let newest = cursor(store, ends.end);
+        let newest = Cursor::after(store, ends.end);
         let is_remembered = match from {
             Some(from) if from < ends.rows => from >= self.start(&ends)?,
             Some(from) => from <= ends.end,
@@ -146,20 +146,8 @@ impl<T: TableRows> Tables<T> {
             changes.extend(rows.into_iter().map(|row| row.change));
             next = from + changes.len() as u64;
         }
-        Ok(Changes::Page(ChangePage { changes, next: cursor(store, next), newest }))
+        Ok(Changes::Page(ChangePage { changes, next: Cursor::after(store, next), newest }))
     }
-}
-
-fn cursor(store: StoreId, number: u64) -> Cursor {
-    Cursor(format!("{store}:{number}"))
-}
-
-/// Parses a cursor; `None` if it belongs to another store.
-pub(crate) fn parse_cursor(store: StoreId, cursor: &Cursor) -> Result<Option<u64>> {
-    let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
-    let (of, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
-    let number: u64 = number.parse().map_err(|_| invalid())?;
-    Ok((of == store.to_string()).then_some(number))
 }
 
 /// The numbers of remembered batches, in memory. Only a writer needs them.

@@ -421,7 +421,7 @@ impl PersistenceBackend for RedbBackend {
         if let Some(found) = self.read_with_journal(move |follower| follower.changes(asked.as_ref(), limit)).await {
             return found;
         }
-        let from = after.map_or(Ok(Some(0)), |cursor| feed::parse_cursor(store, cursor))?;
+        let from = after.map_or(Ok(Some(0)), |cursor| cursor.commits_of(store))?;
         self.read(move |tables| tables.changes(store, from, limit)).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::{Bound, Range, RangeBounds};
 
 use nofx_core::{
-    Direction, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, PAGE_BYTES, Page, Record, RecordKey, Seq,
+    Direction, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, Page, PageBuilder, Record, RecordKey, Seq,
 };
 
 use crate::bundle::{self, Bundled, Walk};
@@ -201,17 +201,17 @@ impl<'t> HeadRows<'t> {
 /// Fills a page from `next`, and checks whether there is more. A damaged item counts as more.
 fn fill<T>(limit: usize, trust: &Trust, mut next: impl FnMut() -> Attempt<Option<(T, usize)>>) -> Attempt<Page<T>> {
     let mut page = PageBuilder::new(limit);
-    while page.has_room() {
-        let Some((item, bytes)) = next()? else { return Ok(page.finish()) };
-        page.add(item, bytes);
+    while !page.is_full() {
+        let Some((item, bytes)) = next()? else { return Ok(page.end(false)) };
+        page.push(bytes, item);
     }
     trust.complete();
-    page.more = match next() {
+    let more = match next() {
         Ok(next) => next.is_some() || trust.met_more(),
         Err(fault) if fault.is_of_value() => true,
         Err(fault) => return Err(fault),
     };
-    Ok(page.finish())
+    Ok(page.end(more))
 }
 
 /// The rows of a table in name order, in the direction of a query.
@@ -292,14 +292,12 @@ pub(crate) fn entries<T: TableRows>(tables: &Tables<T>, query: &LogQuery) -> Att
     let head = of_pages(tables, &query.log, head(&tables.logs, &query.log))?;
     let mut page = PageBuilder::new(query.limit);
     let mut entries = EntryRows::new(query.log.clone(), head, query.range.clone(), query.direction);
-    while page.has_room()
+    while !page.is_full()
         && let Some(entry) = entries.next(tables)?
     {
-        let bytes = entry.body.len();
-        page.add(entry, bytes);
+        page.push(entry.body.len(), entry);
     }
-    page.more = !entries.is_done();
-    Ok(page.finish())
+    Ok(page.end(!entries.is_done()))
 }
 
 /// Entries of a log in position order, one by one.
@@ -373,31 +371,4 @@ impl EntryRows {
 /// Names the log if a damaged page was met on the way to it.
 fn of_pages<T: TableRows, R>(tables: &Tables<T>, log: &LogKey, read: Attempt<R>) -> Attempt<R> {
     tables.trust.require(|| format!("log {log}")).and(read)
-}
-
-/// A page that is being filled.
-struct PageBuilder<T> {
-    items: Vec<T>,
-    bytes: usize,
-    limit: usize,
-    more: bool,
-}
-
-impl<T> PageBuilder<T> {
-    fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), bytes: 0, limit, more: false }
-    }
-
-    fn has_room(&self) -> bool {
-        self.items.len() < self.limit && self.bytes < PAGE_BYTES
-    }
-
-    fn add(&mut self, item: T, bytes: usize) {
-        self.bytes += bytes;
-        self.items.push(item);
-    }
-
-    fn finish(self) -> Page<T> {
-        Page { items: self.items, more: self.more }
-    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nofx_core::{
     ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq, StoreId, Timestamp,
+    PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq, Timestamp,
 };
 use serde_json::value::RawValue;
 
@@ -48,7 +48,7 @@ impl Root {
     pub(crate) async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         query.validate()?;
         let found = self
-            .fresh(|state| page(state.scan(query, &state.base.what())?, query.limit, |(_, _, held)| held.len()))
+            .fresh(|state| Page::fill(state.scan(query, &state.base.what())?, query.limit, |(_, _, held)| held.len()))
             .await?;
         let whole = stream::iter(found.items.into_iter().map(|found| self.whole(found)));
         self.end_of_list(query, up_to_damage(whole.buffered(AT_ONCE).collect().await, found.more)?)
@@ -77,7 +77,8 @@ impl Root {
 
     pub(crate) async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         query.validate()?;
-        let found = self.fresh(|state| page(state.scan_logs(query, &state.base.what())?, query.limit, |_| 0)).await?;
+        let found =
+            self.fresh(|state| Page::fill(state.scan_logs(query, &state.base.what())?, query.limit, |_| 0)).await?;
         self.end_of_list(query, found)
     }
 
@@ -136,13 +137,12 @@ impl Root {
 
     pub(crate) async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let limit = limit.min(CHANGES_AT_ONCE);
-        let parsed = after.map(parse_cursor).transpose()?;
         let (store, from, end, chunks, recent) = self
             .fresh(|state| {
                 let (start, end) = (state.base.feed_start(), state.feed_end());
-                let from = match &parsed {
+                let from = match after {
                     None => Some(0),
-                    Some((store, number)) => (*store == state.store.to_string()).then_some(*number),
+                    Some(cursor) => cursor.commits_of(state.store)?,
                 };
                 let from = from.filter(|from| (start..=end).contains(from));
                 let first = from.unwrap_or(end);
@@ -152,7 +152,7 @@ impl Root {
                 Ok((state.store, from, end, chunks, recent.collect::<Vec<_>>()))
             })
             .await?;
-        let newest = cursor(store, end);
+        let newest = Cursor::after(store, end);
         let Some(from) = from else { return Ok(Changes::Gap { newest }) };
         let mut changes = Vec::new();
         for chunk in chunks {
@@ -167,36 +167,9 @@ impl Root {
         if let Some(error) = self.blocked().filter(|_| changes.is_empty() && limit > 0) {
             return Err(error);
         }
-        let next = cursor(store, from + changes.len() as u64);
+        let next = Cursor::after(store, from + changes.len() as u64);
         Ok(Changes::Page(ChangePage { changes, next, newest }))
     }
-}
-
-fn cursor(store: StoreId, number: u64) -> Cursor {
-    Cursor(format!("{store}:{number}"))
-}
-
-/// Returns the store, as text, and the number of a cursor.
-fn parse_cursor(cursor: &Cursor) -> Result<(String, u64)> {
-    let parsed = cursor.0.split_once(':').and_then(|(store, number)| Some((store.to_owned(), number.parse().ok()?)));
-    parsed.ok_or_else(|| {
-        let shown: String = cursor.0.chars().take(80).collect();
-        Error::invalid(format!("`{}` is not a cursor", shown.escape_debug()))
-    })
-}
-
-/// Fills a page up to `limit` items or [`PAGE_BYTES`], and checks whether there is more.
-fn page<T>(found: impl Iterator<Item = Result<T>>, limit: usize, size: impl Fn(&T) -> usize) -> Result<Page<T>> {
-    let (mut items, mut bytes) = (Vec::new(), 0);
-    for item in found {
-        let item = item?;
-        if items.len() >= limit || bytes >= PAGE_BYTES {
-            return Ok(Page { items, more: true });
-        }
-        bytes += size(&item);
-        items.push(item);
-    }
-    Ok(Page { items, more: false })
 }
 
 /// Ends a page before the first unreadable item, with which the next page begins.

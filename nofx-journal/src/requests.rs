@@ -1,0 +1,123 @@
+//! Requests to the thread that brings a store up to date with its journal.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nofx_core::{Deadline, Result};
+
+/// The first pause after the store could not be brought up to date.
+const RETRY: Duration = Duration::from_secs(1);
+/// The longest pause after repeated failures.
+const MAX_RETRY: Duration = Duration::from_secs(30);
+
+/// What is asked of the thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Request {
+    dirty: bool,
+    full: bool,
+    stop: bool,
+}
+
+/// The requests to the thread that applies what was committed, and its pauses.
+#[derive(Debug, Default)]
+pub struct Requests {
+    request: Mutex<Request>,
+    bell: Condvar,
+}
+
+impl Requests {
+    /// Reports that something was committed. If `full`, there is enough to apply it at once.
+    pub fn committed(&self, full: bool) {
+        self.ask(Request { dirty: true, full, stop: false });
+    }
+
+    /// Ends [`serve`](Self::serve), because the store is being closed.
+    pub fn stop(&self) {
+        self.ask(Request { stop: true, ..Request::default() });
+    }
+
+    /// Returns whether the store is being closed.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.locked().stop
+    }
+
+    /// Applies what was committed until the store is closed: `after` as long as the first commit, or at once if there is
+    /// enough. After a failure it tries again, after a second at first and at most half a minute.
+    pub fn serve(&self, after: Duration, apply: impl Fn() -> Result<()>) {
+        let mut pause = None;
+        while !self.wait(pause, after).stop {
+            pause = match apply() {
+                Ok(()) => None,
+                // Trying constantly does not help.
+                Err(_) => Some(pause.map_or(RETRY, |before: Duration| MAX_RETRY.min(before * 2))),
+            };
+        }
+    }
+
+    fn ask(&self, what: Request) {
+        let mut request = self.locked();
+        let asked = Request {
+            dirty: request.dirty | what.dirty,
+            full: request.full | what.full,
+            stop: request.stop | what.stop,
+        };
+        if asked != *request {
+            *request = asked;
+            self.bell.notify_all();
+        }
+    }
+
+    /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
+    fn wait(&self, pause: Option<Duration>, after: Duration) -> Request {
+        let mut request = self.locked();
+        while !(request.stop || request.dirty || pause.is_some()) {
+            request = self.bell.wait(request).unwrap_or_else(PoisonError::into_inner);
+        }
+        let deadline = Deadline::after(pause.unwrap_or(after));
+        while !(request.stop || request.full && pause.is_none() || deadline.has_passed()) {
+            let waited = self.bell.wait_timeout(request, deadline.remaining());
+            request = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let asked = *request;
+        *request = Request { stop: asked.stop, ..Request::default() };
+        asked
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Request> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use nofx_core::Error;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_full_journal_is_applied_at_once_and_a_failure_is_not_repeated_at_once() {
+        let requests = Requests::default();
+        let (applied, applies) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                requests.serve(LONG, move || {
+                    applied.send(()).unwrap();
+                    Err(Error::Closed)
+                });
+            });
+            requests.committed(false);
+            requests.committed(true);
+            applies.recv().unwrap();
+            requests.committed(true);
+            assert!(applies.recv_timeout(RETRY / 4).is_err());
+            requests.stop();
+        });
+        assert!(requests.is_stopped());
+        assert!(applies.try_recv().is_err(), "stopped without another attempt");
+    }
+}
