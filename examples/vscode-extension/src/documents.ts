@@ -5,11 +5,11 @@ import { counted } from './tree';
 /** The scheme of the documents. */
 export const SCHEME = 'nofx';
 
-/** How many messages are shown; of a longer conversation, the newest. */
+/** How many messages are shown; of a longer conversation, the newest, or those around one that was looked for. */
 const SHOWN = 1000;
 
-/** What a document shows: a session by its id, or a text that is part of its address. */
-type Content = { conversation: string } | { text: string };
+/** What a document shows: a session by its id, from a position on or at its end, or a text that is part of its address. */
+type Content = { conversation: string; from?: number } | { text: string };
 
 /** Where each message of a conversation begins in its document. */
 interface Places {
@@ -48,19 +48,21 @@ export class Documents implements vscode.TextDocumentContentProvider {
     if (summary === null) {
       return 'This conversation no longer exists.\n';
     }
-    return written(summary, await this.#workspace.tail(content.conversation, SHOWN)).text;
+    return written(summary, await read(this.#workspace, content.conversation, content.from)).text;
   }
 }
 
 /** Opens a session for reading, at one of its messages if requested. */
 export async function showConversation(workspace: Workspace, session: string, position?: number): Promise<void> {
   const summary = await workspace.session(session);
-  const uri = addressOf(summary?.session.name || session, { conversation: session });
+  const isOld = position !== undefined && summary !== null && position < summary.messages - SHOWN;
+  const from = isOld ? Math.max(0, position - SHOWN / 2) : undefined;
+  const uri = addressOf(summary?.session.name || session, { conversation: session, from });
   const editor = await vscode.window.showTextDocument(uri, { preview: false });
   if (position === undefined || summary === null) {
     return;
   }
-  const { first, lines } = written(summary, await workspace.tail(session, SHOWN)).places;
+  const { first, lines } = written(summary, await read(workspace, session, from)).places;
   const line = lines[position - first];
   if (line !== undefined) {
     const start = new vscode.Position(line, 0);
@@ -92,6 +94,11 @@ function contentOf(uri: vscode.Uri): Content {
   return JSON.parse(decodeURIComponent(uri.query)) as Content;
 }
 
+/** Returns the messages that a document shows. */
+function read(workspace: Workspace, session: string, from?: number): Promise<HistoryEntry[]> {
+  return from === undefined ? workspace.tail(session, SHOWN) : workspace.history(session, { from, to: from + SHOWN }).all();
+}
+
 function written(summary: SessionSummary, entries: HistoryEntry[]): { text: string; places: Places } {
   const { session, state, messages } = summary;
   const facts = [session.agentName ?? session.agentId, state.replace('-', ' '), counted(messages, 'message')];
@@ -108,6 +115,10 @@ function written(summary: SessionSummary, entries: HistoryEntry[]): { text: stri
     line += lineBreaks(message);
     return at;
   });
+  const newer = messages - (first + entries.length);
+  if (newer > 0) {
+    text += `\n*Newer messages, ${newer} of them, are not shown.*\n`;
+  }
   return { text, places: { first, lines } };
 }
 

@@ -278,9 +278,9 @@ async function beginsFromNothing({ editor, empty, step, window }) {
 }
 
 /** Search finds messages in any conversation as the user types, and opens them there. */
-async function findsWhatWasSaid({ editor, fresh, step, window }) {
-  const one = await window();
-  await one.open(editor.url(fresh('search')));
+async function findsWhatWasSaid({ editor, fresh, step, store, window }) {
+  const [one, folder] = [await window(), fresh('search')];
+  await one.open(editor.url(folder));
   await one.item(SESSION).waitFor();
   await one.command('NofX: Search All Conversations');
   const found = await one.offered('line break DKIM', LAST);
@@ -289,6 +289,18 @@ async function findsWhatWasSaid({ editor, fresh, step, window }) {
   await one.page.getByRole('tab', { name: SESSION.replaceAll('/', ' '), selected: true }).first().waitFor();
   await one.sees(LAST);
   step('search finds a message and opens its conversation');
+
+  const old = 'Scrape the barnacles off';
+  await store(folder, async (workspace) => {
+    const { id } = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'harbour-pilot' }, name: 'Long haul' });
+    const messages = Array.from({ length: 2500 }, (_, at) => ({ type: 'user', content: at === 900 ? old : `Knots in watch ${at}` }));
+    await workspace.addMessages(id, messages);
+  });
+  await one.command('NofX: Search All Conversations');
+  await (await one.offered('barnacles', old)).click();
+  await one.sees(old);
+  await one.shoot('23-search-old');
+  step('search opens a long conversation at the message that it found');
 }
 
 /** Conversations that expire soon are announced before, expired ones afterwards; both can be answered. */
