@@ -298,7 +298,7 @@ async function findsWhatWasSaid({ editor, fresh, step, store, window }) {
   });
   await one.command('NofX: Search All Conversations');
   await (await one.offered('barnacles', old)).click();
-  await one.sees(old);
+  await one.shows(old);
   await one.shoot('23-search-old');
   step('search opens a long conversation at the message that it found');
 }

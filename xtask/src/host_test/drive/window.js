@@ -255,9 +255,18 @@ class Window {
     await until(`“${text}” in the conversation`, async () => {
       await this.page.locator(LINES).first().click();
       await this.page.keyboard.press('Control+End');
-      // The editor draws only what is in view, with blanks as non-breaking ones.
-      return (await this.page.locator(LINES).first().innerText()).replaceAll('\u00a0', ' ').includes(text);
+      return (await this.#inView()).includes(text);
     });
+  }
+
+  /** Waits until the part of the conversation that is in view says something. */
+  async shows(text) {
+    await until(`“${text}” in view`, async () => (await this.#inView()).includes(text));
+  }
+
+  async #inView() {
+    // The editor draws only what is in view, with blanks as non-breaking ones.
+    return (await this.page.locator(LINES).first().innerText()).replaceAll('\u00a0', ' ');
   }
 
   /** Returns the warning of the status bar. */
