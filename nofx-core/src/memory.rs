@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +11,8 @@ use crate::backend::PersistenceBackend;
 use crate::batch::{Batch, Committed, Outcome, View};
 use crate::error::{Error, Result};
 use crate::ids::{BatchId, Sources, StoreId};
-use crate::key::{Key, LogKey, RecordKey};
-use crate::query::{ChangePage, Changes, Direction, KeyQuery, LogQuery, LogScan, Page, ScanQuery};
+use crate::key::{LogKey, RecordKey};
+use crate::query::{ChangePage, Changes, Direction, LogQuery, LogScan, Page, ScanQuery};
 use crate::record::{
     BackendInfo, Change, Cursor, Durability, Limits, LogEntry, LogHead, LogState, REMEMBERED_COMMITS, Record, Seq,
     Sharing,
@@ -109,7 +108,7 @@ impl PersistenceBackend for MemoryBackend {
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         let state = self.state()?;
         query.validate()?;
-        let found = matching(&state.records, query).filter_map(|(key, _)| state.record(key));
+        let found = query.find_in(&state.records).filter_map(|(key, _)| state.record(key));
         Ok(page(found, query.limit, |record| record.body.len()))
     }
 
@@ -121,7 +120,8 @@ impl PersistenceBackend for MemoryBackend {
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         let state = self.state()?;
         query.validate()?;
-        let found = matching(&state.logs, query)
+        let found = query
+            .find_in(&state.logs)
             .filter(|(_, log)| log.state != LogState::Removed)
             .map(|(key, _)| state.head(key));
         Ok(page(found, query.limit, |_| 0))
@@ -257,32 +257,6 @@ impl View for State {
 
     fn head(&mut self, log: &LogKey) -> Result<LogHead> {
         Ok(State::head(self, log))
-    }
-}
-
-/// Returns what a query asks for, in its direction. Matching keys are adjacent, so it ends at the first that does not
-/// match.
-fn matching<'a, K: Key, V>(
-    all: &'a BTreeMap<K, V>,
-    query: &'a KeyQuery<K>,
-) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
-    let after = query.after.as_ref();
-    match query.direction {
-        Direction::Forward => {
-            // No id is smaller than a single NUL.
-            let prefix = if query.prefix.is_empty() { "\0" } else { &query.prefix };
-            let first = query.kind.as_ref().map(|kind| (kind, prefix));
-            let start = after.map(|key| (key.kind(), key.id())).max(first);
-            let from = start.and_then(|(kind, id)| K::new(kind.clone(), id).ok());
-            let from = from.map_or(Bound::Unbounded, Bound::Included);
-            let rest = all.range((from, Bound::Unbounded));
-            Box::new(rest.skip_while(move |(key, _)| Some(*key) == after).take_while(|(key, _)| query.matches(key)))
-        }
-        Direction::Backward => {
-            let until = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let rest = all.range((Bound::Unbounded, until)).rev();
-            Box::new(rest.skip_while(|(key, _)| !query.matches(key)).take_while(|(key, _)| query.matches(key)))
-        }
     }
 }
 

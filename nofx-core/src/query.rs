@@ -1,6 +1,7 @@
 //! Queries whose answers come in pages.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
 
 use crate::error::{Error, Result};
 use crate::key::{Key, Kind, LogKey, RecordKey};
@@ -184,6 +185,63 @@ impl<K: Key> KeyQuery<K> {
         Ok(())
     }
 
+    /// Returns what the query finds in a map, in its direction, ignoring its limit: for backends that hold keys in
+    /// memory. Costs a look-up and what is taken of the answer.
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// # use nofx_core::{Kind, RecordKey, ScanQuery};
+    /// let note = Kind::of("note");
+    /// let ids = ["may", "june", "july"].map(|id| (RecordKey::new(note.clone(), id).unwrap(), id));
+    /// let all = BTreeMap::from(ids);
+    /// let query = ScanQuery::of(note, 1).prefixed("j").backward();
+    /// assert_eq!(query.find_in(&all).map(|(_, id)| *id).collect::<Vec<_>>(), ["june", "july"]);
+    /// ```
+    pub fn find_in<'a, V>(&'a self, all: &'a BTreeMap<K, V>) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
+        let after = self.after.as_ref();
+        // No id is smaller than a single NUL.
+        let prefix = if self.prefix.is_empty() { "\0" } else { &self.prefix };
+        let first = self.kind.as_ref().and_then(|kind| K::new(kind.clone(), prefix).ok());
+        // Matching keys are adjacent, so the answer ends at the first that does not match.
+        match self.direction {
+            Direction::Forward => {
+                let from = match (after, first) {
+                    (Some(after), Some(first)) if *after < first => Bound::Included(first),
+                    (Some(after), _) => Bound::Excluded(after.clone()),
+                    (None, Some(first)) => Bound::Included(first),
+                    (None, None) => Bound::Unbounded,
+                };
+                Box::new(all.range((from, Bound::Unbounded)).take_while(|(key, _)| self.matches(key)))
+            }
+            Direction::Backward => {
+                let until = match (after, self.end()) {
+                    (Some(after), Some(end)) if *after > end => Bound::Excluded(end),
+                    (Some(after), _) => Bound::Excluded(after.clone()),
+                    (None, end) => end.map_or(Bound::Unbounded, Bound::Excluded),
+                };
+                let rest = all.range((Bound::Unbounded, until)).rev();
+                // If the end could not be expressed, it is searched for.
+                Box::new(rest.skip_while(|(key, _)| !self.matches(key)).take_while(|(key, _)| self.matches(key)))
+            }
+        }
+    }
+
+    /// Returns the first key after everything that has the kind and the prefix, if it can be expressed.
+    fn end(&self) -> Option<K> {
+        let kind = self.kind.as_ref()?;
+        let mut prefix: Vec<char> = self.prefix.chars().collect();
+        while let Some(last) = prefix.pop() {
+            // The next character, skipping the gap of the surrogates.
+            let next = char::from_u32(u32::from(last) + 1).or((last == '\u{d7ff}').then_some('\u{e000}'));
+            if let Some(next) = next {
+                prefix.push(next);
+                return K::new(kind.clone(), prefix.into_iter().collect::<String>()).ok();
+            }
+        }
+        // No kind is between a kind and the same with a hyphen, and no id is smaller than this one.
+        K::new(Kind::new(format!("{kind}-")).ok()?, "\0").ok()
+    }
+
     /// Returns whether the query asks for this key.
     pub fn matches(&self, key: &K) -> bool {
         self.kind.as_ref().is_none_or(|kind| kind == key.kind())
@@ -276,4 +334,61 @@ pub struct ChangePage {
     pub next: Cursor,
     /// The end of the feed when this was answered.
     pub newest: Cursor,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids around everything that is special about the end of a prefix.
+    const IDS: [&str; 14] = [
+        "\u{1}",
+        "a",
+        "a\u{d7ff}",
+        "a\u{d7ff}x",
+        "a\u{e000}",
+        "a\u{10ffff}",
+        "a\u{10ffff}x",
+        "ab",
+        "b",
+        "b-",
+        "bb",
+        "\u{10ffff}",
+        "\u{10ffff}\u{10ffff}",
+        "ß",
+    ];
+
+    #[test]
+    fn a_query_finds_in_a_map_what_it_matches_in_either_direction() {
+        let kinds = ["note", "note-a", "note0", "other"].map(Kind::of);
+        let keys = || kinds.iter().flat_map(|kind| IDS.map(|id| RecordKey::new(kind.clone(), id).unwrap()));
+        // Every third key is missing, so that a query may continue after a key that does not exist.
+        let all: BTreeMap<_, _> = keys().enumerate().filter(|(at, _)| at % 3 != 1).map(|(at, key)| (key, at)).collect();
+        let afters: Vec<_> = keys().map(Some).chain([None]).collect();
+        let mut asked = 0;
+        for after in &afters {
+            for (kind, prefix) in kinds
+                .iter()
+                .flat_map(|kind| IDS.iter().chain(&[""]).map(move |id| (Some(kind), *id)))
+                .chain([(None, "")])
+            {
+                for direction in [Direction::Forward, Direction::Backward] {
+                    let query = ScanQuery {
+                        kind: kind.cloned(),
+                        prefix: prefix.into(),
+                        after: after.clone(),
+                        direction,
+                        limit: 1,
+                    };
+                    let mut expected: Vec<_> = all.iter().filter(|(key, _)| query.matches(key)).collect();
+                    if direction == Direction::Backward {
+                        expected.reverse();
+                    }
+                    assert_eq!(query.find_in(&all).collect::<Vec<_>>(), expected, "{query:?}");
+                    asked += 1;
+                }
+            }
+        }
+        assert_eq!(asked, 57 * 61 * 2);
+    }
 }

@@ -13,7 +13,6 @@ use nofx_core::{
 };
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::files::ReadableFile;
-use nofx_journal::query::within;
 
 use crate::archive::Archive;
 use crate::document::{self, Said};
@@ -74,7 +73,7 @@ impl StoreReader {
         self.consistently(|| {
             let state = self.state();
             // One record more than requested shows whether there is more.
-            let found = within(&state.records, query).take(query.limit.saturating_add(1));
+            let found = query.find_in(&state.records).take(query.limit.saturating_add(1));
             let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
             let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
             let loss = loss_at_end(&state, query)?;
@@ -108,7 +107,7 @@ impl StoreReader {
         self.refresh()?;
         let state = self.state();
         let loss = loss_at_end(&state, query)?;
-        let present = within(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
+        let present = query.find_in(&state.logs).filter(|(_, slot)| slot.state != LogState::Removed);
         let mut page = PageBuilder::new(query.limit);
         for (log, slot) in present {
             if page.is_full() {

@@ -83,7 +83,6 @@ pub mod lost;
 pub mod memory;
 mod options;
 pub mod quarantine;
-pub mod query;
 mod read;
 mod repair;
 pub mod requests;

@@ -11,7 +11,6 @@ use nofx_core::{
 
 use crate::base::{Base, Mark, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
-use crate::query::within;
 use crate::sim::Dice;
 
 /// A base in memory. Clones are handles on the same one, like those of several processes.
@@ -170,7 +169,7 @@ impl Snapshot for MemorySnapshot<'_> {
     }
 
     fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)> {
-        self.rows(within(&self.state.records, query).map(|(key, _)| (key.clone(), None)))
+        self.rows(query.find_in(&self.state.records).map(|(key, _)| (key.clone(), None)))
     }
 
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
@@ -178,7 +177,7 @@ impl Snapshot for MemorySnapshot<'_> {
     }
 
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead> {
-        let heads = within(&self.state.logs, query).map(|(log, found)| head(log, found));
+        let heads = query.find_in(&self.state.logs).map(|(log, found)| head(log, found));
         self.rows(heads.filter(|head| head.state != LogState::Removed))
     }
 

@@ -9,7 +9,6 @@ use crate::base::{Mark, Run};
 use crate::codec::{Commit, Remembered};
 use crate::damage::Damage;
 use crate::files::ReadableFile;
-use crate::query::within;
 use crate::segment::{Header, Position, Segment};
 
 /// Every frame from the one that the base is known to hold up to where the journal was followed.
@@ -266,13 +265,13 @@ impl Tail {
     /// Returns what a page of records needs: everything written in its range, up to one live record more than the
     /// limit.
     pub(crate) fn records(&self, query: &KeyQuery<RecordKey>) -> Vec<(RecordKey, LastWrite)> {
-        let found = up_to(within(&self.records, query), query.limit, |last| last.record.is_some());
+        let found = up_to(query.find_in(&self.records), query.limit, |last| last.record.is_some());
         found.map(|(key, last)| (key.clone(), last.clone())).collect()
     }
 
     /// Returns what a page of heads needs, likewise.
     pub(crate) fn heads(&self, query: &KeyQuery<LogKey>) -> Vec<(LogKey, LogTail)> {
-        let found = up_to(within(&self.logs, query), query.limit, |tail| tail.removed.is_none());
+        let found = up_to(query.find_in(&self.logs), query.limit, |tail| tail.removed.is_none());
         found.map(|(log, tail)| (log.clone(), tail.without_entries())).collect()
     }
 

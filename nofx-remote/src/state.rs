@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use nofx_core::{
@@ -277,7 +276,11 @@ impl<'s, K: Key, V, L: KeyedLine<'s> + 's> Merged<'s, K, V, L> {
         what: &'s str,
     ) -> Result<Self> {
         let below: Boxed<'s, _> = Box::new(lines.matching(query, what)?);
-        Ok(Self { above: matching(changed, query).peekable(), below: below.peekable(), direction: query.direction })
+        Ok(Self {
+            above: query.find_in(changed).peekable(),
+            below: below.peekable(),
+            direction: query.direction,
+        })
     }
 }
 
@@ -301,20 +304,5 @@ impl<'s, K: Key, V, L> Iterator for Merged<'s, K, V, L> {
             Ordering::Less | Ordering::Equal => self.above.next().map(|(key, value)| Ok(Found::Above(key, value))),
             Ordering::Greater => self.below.next().map(|found| found.map(|(key, line)| Found::Below(key, line))),
         }
-    }
-}
-
-fn matching<'s, K: Key, V>(all: &'s BTreeMap<K, V>, query: &'s KeyQuery<K>) -> Boxed<'s, (&'s K, &'s V)> {
-    let after = query.after.as_ref();
-    let bound = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let (from, until) = match query.direction {
-        Direction::Forward => (bound, Bound::Unbounded),
-        Direction::Backward => (Bound::Unbounded, bound),
-    };
-    let rest = all.range::<K, _>((from, until));
-    let matches = |(key, _): &(&K, &V)| query.matches(key);
-    match query.direction {
-        Direction::Forward => Box::new(rest.skip_while(move |found| !matches(found)).take_while(matches)),
-        Direction::Backward => Box::new(rest.rev().skip_while(move |found| !matches(found)).take_while(matches)),
     }
 }
