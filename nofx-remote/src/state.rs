@@ -276,11 +276,7 @@ impl<'s, K: Key, V, L: KeyedLine<'s> + 's> Merged<'s, K, V, L> {
         what: &'s str,
     ) -> Result<Self> {
         let below: Boxed<'s, _> = Box::new(lines.matching(query, what)?);
-        Ok(Self {
-            above: query.find_in(changed).peekable(),
-            below: below.peekable(),
-            direction: query.direction,
-        })
+        Ok(Self { above: query.find_in(changed).peekable(), below: below.peekable(), direction: query.direction })
     }
 }
 
