@@ -46,10 +46,11 @@ impl Results {
     /// Records what a program printed, and returns the output if something in it failed, or its row of the table.
     pub(super) fn take(&mut self, package: &str, program: &str, printed: &str) -> String {
         let mut row = Row { name: format!("{package} {program}"), ..Row::default() };
-        let mut announced = 0;
+        // A test may run a suite itself, whose lines are among these: the first count and the last result are the program's.
+        let mut announced = None;
         for line in printed.lines() {
             if let Some(count) = line.strip_prefix("running ").and_then(|rest| rest.split(' ').next()) {
-                announced += count.parse().unwrap_or(0);
+                announced = announced.or(count.parse().ok());
             } else if let Some(ended) = line.strip_prefix("ended with ") {
                 row.ended = ended.to_owned();
             } else if let Some((test, verdict)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
@@ -64,8 +65,16 @@ impl Results {
                 }
             }
         }
+        // What a test prints may stand between its name and its verdict, so the result counts.
+        if let Some([passed, failed, ignored]) = printed.lines().rev().find_map(result) {
+            (row.passed, row.ignored) = (passed, ignored);
+            let named = row.failed.len() + row.known.len();
+            if failed > named {
+                row.failed.push(format!("{} without a name", failed - named));
+            }
+        }
         let heard_of = row.passed + row.failed.len() + row.known.len() + row.ignored;
-        row.unfinished = usize::saturating_sub(announced, heard_of);
+        row.unfinished = usize::saturating_sub(announced.unwrap_or(0), heard_of);
         let is_explained = row.failed.len() + row.known.len() + row.unfinished > 0;
         if row.ended != "0" && !is_explained {
             row.failed.push(format!("the program as a whole, which ended with {}", row.ended));
@@ -111,6 +120,13 @@ impl Results {
     }
 }
 
+/// Returns how many tests passed, failed and were ignored, if a line says so.
+fn result(line: &str) -> Option<[usize; 3]> {
+    let counts = line.strip_prefix("test result: ")?;
+    let count = |what| counts.split(['.', ';']).find_map(|part| part.trim().strip_suffix(what)?.parse().ok());
+    Some([count(" passed")?, count(" failed")?, count(" ignored")?])
+}
+
 impl Row {
     fn line(&self) -> String {
         format!(
@@ -147,6 +163,18 @@ mod tests {
         assert!(table.contains("  known: nofx-fs lib it_renames: wine refuses"), "{table}");
         assert!(matches!(results.outcome(""), StepOutcome::Failed(why) if why.contains("1 failed, 2 did not finish")));
         assert!(matches!(results.outcome("nofx-node"), StepOutcome::PassedWith(_)));
+    }
+
+    #[test]
+    fn what_tests_print_hides_no_verdict() {
+        let mut results = Results::new("");
+        let printed = "running 3 tests\ntest a ... trials 7\nok\nrunning 22 tests\ntest result: FAILED. 0 passed; 22 failed; 0 ignored\n\
+                       test b ... 12 seeds\nFAILED\ntest c ... ignored\n\
+                       test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; finished in 2.35s\nended with 101";
+        results.take("nofx", "damage", printed);
+        let table = results.table();
+        assert!(table.contains("1       1       0        1           0  101"), "{table}");
+        assert!(table.contains("failed: nofx damage 1 without a name"), "{table}");
     }
 
     #[test]
