@@ -38,7 +38,7 @@
 //! - [`segment`]: the files of the journal. A [`Position`](segment::Position) is a place after a frame; its **chain**
 //!   is the checksum of that frame, which the next one carries.
 //! - [`tip`] and [`shared_files`]: how processes tell each other what is durable, and the [locks](lock) that let one at a time
-//!   write. [`requests`]: when the thread works that brings a store up to date.
+//!   write. [`requests`] tells the thread that brings a store up to date when to work.
 //! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: which keys damage may
 //!   concern.
 //! - [`base`]: what a store must implement to store commits. A [`Follower`](follower::Follower) reads a base and the

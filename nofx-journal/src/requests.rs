@@ -41,8 +41,8 @@ impl Requests {
         self.locked().stop
     }
 
-    /// Applies what was committed until the store is closed: `after` as long as the first commit, or at once if there is
-    /// enough. After a failure it tries again, after a second at first and at most half a minute.
+    /// Applies what was committed, until the store is closed: so long `after` the first commit, or at once if there is
+    /// enough. After a failure it tries again, at first after a second, later after up to half a minute.
     pub fn serve(&self, after: Duration, apply: impl Fn() -> Result<()>) {
         let mut pause = None;
         while !self.wait(pause, after).stop {
