@@ -7,7 +7,7 @@ use nofx_core::entity::{Entity, Message, Role, Session};
 use nofx_core::json::{Object, Text};
 use nofx_core::kind::PAYLOAD;
 use nofx_core::workspace::{LARGE_CONTENT, RestoreOptions, SearchQuery, SessionFilter, Workspace, whole_message};
-use nofx_core::{Direction, Expect, LogQuery, ScanQuery};
+use nofx_core::{Direction, Error, Expect, LogQuery, ScanQuery};
 use tokio::sync::Notify;
 
 use super::world::{World, begin, content, refused, tail};
@@ -185,6 +185,26 @@ pub(super) async fn a_copy_in_a_fork_needs_its_content(subject: Subject) -> Case
     workspace.purge_session(&child).await?;
     workspace.sweep_contents().await?;
     ensure!(content(&tail(&workspace, &grandchild, 1).await?[0].message) == text, "the content of a copy");
+    Ok(())
+}
+
+pub(super) async fn pieces_that_are_there_are_not_written_again(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (writer, writes) = world.faulty().await?;
+    let session = begin(&writer).await?;
+    let text = long("too long for one batch", 9_000_000);
+    // All pieces are stored, but not the message.
+    writes.on_commits([Fault::None, Fault::None, Fault::None, Fault::full()]);
+    let added = writer.add_message(&session.id, writer.message(Role::Tool, text.clone())).await;
+    ensure!(matches!(added, Err(Error::Full(_))), "the message: {added:?}");
+    ensure_eq!(writes.pending(), 0, "pieces without a message");
+
+    let (again, counting) = world.counted().await?;
+    let before = counting.counts();
+    again.add_message(&session.id, again.message(Role::Tool, text.clone())).await?;
+    ensure!((counting.counts() - before).batch_bytes < 50_000, "the pieces were written again");
+    let read = tail(&again, &session, 1).await?.pop().ok_or_else(|| Unmet::new("no message"))?;
+    ensure!(content(&read.message) == text, "the whole content");
     Ok(())
 }
 

@@ -126,6 +126,7 @@ cases! {
         a_sweep_removes_what_no_message_names: "Removes long contents that no message of any session, including those in the trash, names any more.";
         a_content_that_is_lost_is_an_error_at_its_place: "An unreadable message is an error at its place, and the stream continues after it.";
         a_copy_in_a_fork_needs_its_content: "A batch that copies stored messages says that their contents are needed again.";
+        pieces_that_are_there_are_not_written_again: "Long contents of messages, stored once however many messages have them.";
         a_sweep_that_races_writers_loses_nothing within 180 s: "Safe to run at any time: a content that is needed during the sweep stays.";
         a_sweep_that_saw_half_of_a_content_leaves_the_rest: "Safe to run at any time: a content that is needed during the sweep stays.";
     }

@@ -210,13 +210,28 @@ impl Workspace {
                 batch = batch.put(key, Expect::Any, piece);
             } else {
                 // No message names it yet, so a sweep may remove it before the message is stored; the guard then fails.
-                let written = self.store.batch().put(key.clone(), Expect::Any, piece);
-                let version = self.store.commit(written).await?.committed()?.seq;
-                let expect = version.map_or(Expect::Absent, Expect::At);
+                let expect = self.keep_piece(&key, piece).await?;
                 batch = batch.guard(Guard::Record { key, expect });
             }
         }
         Ok(batch.put(head, Expect::Absent, body))
+    }
+
+    /// Stores a piece, unless it is there: if each of several writers of a content wrote its pieces again, each would
+    /// make the guards of the others fail. Returns what its version is expected to be.
+    async fn keep_piece(&self, key: &RecordKey, piece: Body) -> Result<Expect> {
+        let found = match self.store.get(std::slice::from_ref(key)).await {
+            Ok(found) => found.into_iter().next().flatten(),
+            // It is written again.
+            Err(error) if error.is_of_one_thing() => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(known) = found.filter(|known| known.body == piece) {
+            return Ok(Expect::At(known.version));
+        }
+        let written = self.store.batch().put(key.clone(), Expect::Any, piece);
+        let version = self.store.commit(written).await?.committed()?.seq;
+        Ok(version.map_or(Expect::Absent, Expect::At))
     }
 
     /// Adds to a batch that copies stored messages the fact that their contents are needed again.
