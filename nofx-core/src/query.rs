@@ -35,11 +35,11 @@ impl<T> Page<T> {
     /// backend authors; `bytes` returns the size of an item's body.
     ///
     /// ```
-    /// # use nofx_core::{Page, Result};
+    /// # use nofx_core::{Error, Page};
     /// let found = ["one", "two", "three"].map(Ok);
-    /// let page: Result<_> = Page::fill(found.into_iter(), 2, |body| body.len());
-    /// assert_eq!(page?, Page { items: vec!["one", "two"], more: true });
-    /// # nofx_core::Result::Ok(())
+    /// let page = Page::fill(found, 2, |body| body.len())?;
+    /// assert_eq!(page, Page { items: vec!["one", "two"], more: true });
+    /// # Ok::<_, Error>(())
     /// ```
     pub fn fill<E>(
         found: impl IntoIterator<Item = Result<T, E>>,

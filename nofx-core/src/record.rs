@@ -115,13 +115,13 @@ impl Cursor {
     /// Returns the cursor after as many commits of a store.
     ///
     /// ```
-    /// # use nofx_core::{Cursor, StoreId};
+    /// # use nofx_core::{Cursor, Error, StoreId};
     /// let [store, another] = [7, 8].map(|byte| StoreId::from_bytes([byte; 16]));
     /// let cursor = Cursor::after(store, 12);
     /// assert_eq!(cursor.commits_of(store)?, Some(12));
     /// assert_eq!(cursor.commits_of(another)?, None);
     /// assert_eq!(Cursor("yesterday".to_owned()).commits_of(store).unwrap_err().code(), "invalid");
-    /// # nofx_core::Result::Ok(())
+    /// # Ok::<_, Error>(())
     /// ```
     pub fn after(store: StoreId, commits: u64) -> Self {
         Self(format!("{store}:{commits}"))
