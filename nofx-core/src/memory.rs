@@ -21,8 +21,8 @@ use crate::record::{
 /// A store that is gone with its last handle.
 ///
 /// Use it where there is no folder to store anything in; tests use it as the oracle. It is as strict as the contract
-/// allows (it remembers exactly [`REMEMBERED_COMMITS`] commits, ends pages at exactly [`PAGE_BYTES`](crate::PAGE_BYTES) and takes exactly
-/// [`Limits::GUARANTEED`]), so that what works on it works everywhere.
+/// allows, so that what works on it works everywhere: it remembers exactly [`REMEMBERED_COMMITS`] commits, ends pages at
+/// exactly [`PAGE_BYTES`](crate::PAGE_BYTES) and takes exactly [`Limits::GUARANTEED`].
 #[derive(Debug)]
 pub struct MemoryBackend {
     shared: Arc<Shared>,
