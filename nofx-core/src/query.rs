@@ -192,10 +192,13 @@ impl<K: Key> KeyQuery<K> {
     /// # use std::collections::BTreeMap;
     /// # use nofx_core::{Kind, RecordKey, ScanQuery};
     /// let note = Kind::of("note");
-    /// let ids = ["may", "june", "july"].map(|id| (RecordKey::new(note.clone(), id).unwrap(), id));
-    /// let all = BTreeMap::from(ids);
+    /// let mut all = BTreeMap::new();
+    /// for id in ["may", "june", "july"] {
+    ///     all.insert(RecordKey::new(note.clone(), id)?, id);
+    /// }
     /// let query = ScanQuery::of(note, 1).prefixed("j").backward();
     /// assert_eq!(query.find_in(&all).map(|(_, id)| *id).collect::<Vec<_>>(), ["june", "july"]);
+    /// # Ok::<_, nofx_core::Error>(())
     /// ```
     pub fn find_in<'a, V>(&'a self, all: &'a BTreeMap<K, V>) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
         let after = self.after.as_ref();

@@ -64,7 +64,7 @@ impl fmt::Display for Timestamp {
             let year = year.unsigned_abs();
             return write!(f, "{sign}{year:06}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
         }
-        // Every message has a time, and formatting its parts one by one takes five times as long.
+        // Every message has a time: formatting its parts one by one took a tenth of the addon's time to read a history.
         let mut text = *b"0000-00-00T00:00:00.000Z";
         for (end, mut number) in [(4, year), (7, month), (10, day), (13, hour), (16, minute), (19, second), (23, milli)]
         {

@@ -169,20 +169,22 @@ impl Draft<'_> {
         for write in &batch.writes {
             self.records.insert(write.key.clone(), seq.filter(|_| write.body.is_some()));
         }
-        let mut lengths = HashMap::with_capacity(batch.appends.len());
         for append in &batch.appends {
-            let head = self.head_mut(&append.log)?;
-            lengths.insert(append.log.clone(), head.length);
-            head.length += append.entries.len() as u64;
-            head.last_at = append.entries.last().map(|entry| entry.at);
+            self.head_mut(&append.log)?;
         }
-        for log in &batch.seals {
+        let commit = Commit::of(batch, seq, |log| self.logs.get(log).map_or(0, |head| head.length));
+        for (log, entries) in &commit.appends {
+            let head = self.head_mut(log)?;
+            head.length += entries.len() as u64;
+            head.last_at = entries.last().map(|entry| entry.at);
+        }
+        for log in &commit.seals {
             self.head_mut(log)?.state = LogState::Sealed;
         }
-        for log in &batch.removals {
+        for log in &commit.removals {
             self.logs.insert(log.clone(), LogHead { state: LogState::Removed, ..LogHead::missing(log.clone()) });
         }
-        Ok(Commit::of(batch, seq, |log| lengths.get(log).copied().unwrap_or_default()))
+        Ok(commit)
     }
 
     fn head_mut(&mut self, log: &LogKey) -> Result<&mut LogHead> {

@@ -56,7 +56,7 @@ impl SharedFiles {
 }
 
 /// How often lock files that were replaced are opened again before that is reported.
-const TRIES: usize = 20;
+const TRIES: usize = 100;
 
 /// The shared files of an open store, opened again if they were removed or replaced.
 #[derive(Debug)]

@@ -184,8 +184,6 @@ fn variables() -> Vec<(String, String)> {
         ("RUSTC_BOOTSTRAP", "1"),
         // A call to the file system takes wine many times as long.
         ("NOFX_CONFORMANCE_PATIENCE", "10"),
-        // For each name that is not there, wine reads the whole folder, as it may be there in other letters: 100,000 files take hours.
-        ("NOFX_WORKSPACE_SESSIONS", "5000"),
         (LIBNODE, "/built/libnode"),
         ("SSL_CERT_FILE", certificates),
         ("CARGO_HTTP_CAINFO", certificates),

@@ -146,8 +146,10 @@ impl Program {
     fn run(&self, debian: &Debian, filter: Option<&str>, limit: u32) -> Result<String> {
         let filter = filter.map(|filter| format!("'{filter}'")).unwrap_or_default();
         let (folder, executable) = (self.folder.display(), self.executable.display());
+        // For each name that is not there, wine reads the whole folder, as it may be there in other letters: 100,000 files take hours.
+        let fewer = if self.package == "nofx-fs" { "export NOFX_WORKSPACE_SESSIONS=5000 && " } else { "" };
         debian.wine(&format!(
-            "cd {folder} && timeout -k 10 {limit} wine {executable} {filter} 2>&1; echo \"ended with $?\""
+            "{fewer}cd {folder} && timeout -k 10 {limit} wine {executable} {filter} 2>&1; echo \"ended with $?\""
         ))
     }
 }
