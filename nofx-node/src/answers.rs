@@ -7,22 +7,20 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use napi::bindgen_prelude::{Either, FnArgs, Function, Latin1String, spawn};
+use napi::bindgen_prelude::{FnArgs, Function, spawn};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
 use nofx::Error;
 
 use crate::failure::guarded;
+use crate::text::{JsText, can_lend};
 
 /// The number of a call, whether it failed, and its answer: texts, or the failure as JSON.
-type Answer = (u32, bool, Vec<Text>);
-type Arguments = FnArgs<(u32, bool, Vec<Text>)>;
+type Answer = (u32, bool, Vec<JsText>);
+type Arguments = FnArgs<(u32, bool, Vec<JsText>)>;
 /// Does not keep Node running by itself.
 type Tell = ThreadsafeFunction<Answer, (), Arguments, Status, false, true, 0>;
-
-/// ASCII, which most texts are, is copied; anything else is transcoded, which takes several times as long.
-type Text = Either<Latin1String, String>;
 
 /// The function that receives the answers of calls.
 #[napi]
@@ -30,6 +28,7 @@ pub struct Answers {
     tell: Arc<Mutex<Tell>>,
     /// How long a text of JavaScript can be, in UTF-16 units.
     longest: usize,
+    can_lend: bool,
 }
 
 impl fmt::Debug for Answers {
@@ -44,6 +43,7 @@ impl Answers {
     /// an error on the way to the function would end the process.
     #[napi(constructor)]
     pub fn make(
+        env: &Env,
         #[napi(ts_arg_type = "(call: number, failed: boolean, texts: string[]) => void")] tell: Function<
             '_,
             Arguments,
@@ -56,7 +56,7 @@ impl Answers {
             let (call, failed, texts) = answer.value;
             Ok((call, failed, texts).into())
         })?;
-        Ok(Self { tell: Arc::new(Mutex::new(tell)), longest: longest as usize })
+        Ok(Self { tell: Arc::new(Mutex::new(tell)), longest: longest as usize, can_lend: can_lend(env)? })
     }
 
     /// Keeps Node running, or no longer: it has to run while there are calls.
@@ -75,7 +75,7 @@ impl Answers {
 
     /// Carries out a call on another thread, and reports its answer.
     pub(crate) fn answer(&self, call: u32, asked: impl Future<Output = nofx::Result<Vec<String>>> + Send + 'static) {
-        let (tell, longest) = (self.tell.clone(), self.longest);
+        let (tell, longest, can_lend) = (self.tell.clone(), self.longest, self.can_lend);
         let asked = async move {
             let texts = asked.await?;
             match texts.iter().all(|text| is_within(text, longest)) {
@@ -90,7 +90,7 @@ impl Answers {
                 Ok(texts) => (false, texts),
                 Err(failure) => (true, vec![failure.to_json()]),
             };
-            let answer = (call, failed, texts.into_iter().map(text).collect());
+            let answer = (call, failed, texts.into_iter().map(|text| JsText::of(text, can_lend)).collect());
             // Fails if JavaScript has stopped; no promise is left then.
             tell.lock().unwrap_or_else(PoisonError::into_inner).call(answer, ThreadsafeFunctionCallMode::NonBlocking);
         });
@@ -99,8 +99,4 @@ impl Answers {
 
 fn is_within(text: &str, longest: usize) -> bool {
     text.len() <= longest || text.encode_utf16().count() <= longest
-}
-
-fn text(text: String) -> Text {
-    if text.is_ascii() { Either::A(text.into()) } else { Either::B(text) }
 }

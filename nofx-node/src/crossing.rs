@@ -16,36 +16,9 @@ use crate::request::Request;
 /// What precedes the writer when it is the last member.
 const WRITER: &str = r#","$writer":"#;
 
-/// What precedes the message of an entry.
-const MESSAGE: &str = r#""message":"#;
-
 /// Writes an entity as it would be in a file of the old extension, without the store's own members.
 pub(crate) fn shown<E: Entity>(entity: &E) -> String {
     foreign(&entity.to_object()).to_json()
-}
-
-/// Writes an entry whose message is stored as `body`. One that cannot be read is reported in its place, so that it hides no other.
-pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &Body, json: &mut String) {
-    if write_plain(place, body.as_str(), json) {
-        return;
-    }
-    match whole(store, body).await {
-        Ok(message) => write_message(place, &message, json),
-        Err(error) => write_unreadable(place.0, Some(place.1), &error, json),
-    }
-}
-
-/// Writes an entry without parsing its message; returns `false`, and writes nothing, if the message has to be parsed.
-fn write_plain(place: (u64, Timestamp), body: &str, json: &mut String) -> bool {
-    let Some((message, writer)) = plain(body) else {
-        return false;
-    };
-    begin(place, json);
-    if let Some(writer) = writer {
-        json.extend([r#""writer":""#, writer, r#"","#]);
-    }
-    json.extend([MESSAGE, message, "}}"]);
-    true
 }
 
 /// Writes an entry in place of a message that cannot be read; its time may not be known.
@@ -120,7 +93,7 @@ pub(crate) fn write_message(place: (u64, Timestamp), message: &Message, json: &m
     if let Some(writer) = &message.writer {
         json.extend([r#""writer":"#, &writer.to_json(), ","]);
     }
-    json.extend([MESSAGE, &foreign(message.object()).to_json(), "}"]);
+    json.extend([r#""message":"#, &foreign(message.object()).to_json(), "}"]);
 }
 
 fn begin((position, at): (u64, Timestamp), json: &mut String) {
@@ -128,7 +101,8 @@ fn begin((position, at): (u64, Timestamp), json: &mut String) {
     _ = write!(json, r#"{{"position":{position},"at":"{at}","#);
 }
 
-async fn whole(store: &Store, body: &Body) -> Result<Message> {
+/// Returns the message that is stored as `body`, with its content.
+pub(crate) async fn whole(store: &Store, body: &Body) -> Result<Message> {
     whole_message(store, Message::from_body(body)?).await
 }
 
@@ -136,7 +110,7 @@ async fn whole(store: &Store, body: &Body) -> Result<Message> {
 ///
 /// In compact JSON, a quote that is not escaped begins or ends a string. So `,"$writer":"` is never inside a string; it is a member,
 /// and one of the outermost object if only its value and the closing brace follow.
-fn plain(body: &str) -> Option<(&str, Option<&str>)> {
+pub(crate) fn plain(body: &str) -> Option<(&str, Option<&str>)> {
     let open = body.strip_suffix('}').filter(|open| open.starts_with('{'))?;
     let (message, writer) = match writer_at_end(open) {
         Some((message, writer)) => (message, (!writer.contains('\\')).then_some(writer)?.into()),
@@ -155,20 +129,22 @@ fn writer_at_end(open: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use nofx::json::Object;
+    use nofx::json::{Object, Value};
 
     use super::*;
 
-    fn both(body: &str) -> (Option<String>, String) {
+    /// A message, and its writer.
+    type Cut = (String, Option<String>);
+
+    /// Returns the message and its writer, as cutting and as parsing finds them.
+    fn both(body: &str) -> (Option<Cut>, Cut) {
+        let cut = plain(body).map(|(message, writer)| (format!("{message}}}"), writer.map(quote)));
         let message = Message::from_object(Object::parse(body).unwrap());
-        let mut slow = String::new();
-        write_message((7, Timestamp::from_millis(0)), &message, &mut slow);
-        let mut quick = String::new();
-        (write_plain((7, Timestamp::from_millis(0)), body, &mut quick).then_some(quick), slow)
+        (cut, (foreign(message.object()).to_json(), message.writer.as_ref().map(Value::write)))
     }
 
     #[test]
-    fn the_quick_way_and_the_long_one_agree() {
+    fn cutting_and_parsing_agree() {
         for body in [
             r#"{"content":"a"}"#,
             r#"{"content":"a","$writer":"ab12"}"#,
@@ -177,14 +153,14 @@ mod tests {
             r#"{"a":",","b":"$writer","$writer":"ab12"}"#,
             r#"{"a":[",","$writer"],"b":"x"}"#,
         ] {
-            let (quick, slow) = both(body);
-            assert_eq!(quick.unwrap_or(slow.clone()), slow, "{body}");
+            let (cut, parsed) = both(body);
+            assert_eq!(cut.unwrap_or(parsed.clone()), parsed, "{body}");
         }
         assert!(both(r#"{"content":"a","$writer":"ab12"}"#).0.is_some());
     }
 
     #[test]
-    fn what_is_not_plain_is_taken_apart() {
+    fn what_is_not_plain_is_parsed() {
         for body in [
             "{}",
             r#"{"$writer":"ab12"}"#,
@@ -197,8 +173,8 @@ mod tests {
             r#"{"content":"a","metadata":{"x":1,"$writer":"ab12"}}"#,
             r#"{"content":"a","$writer":"one","$writer":"two"}"#,
         ] {
-            let (quick, slow) = both(body);
-            assert_eq!(quick.unwrap_or(slow.clone()), slow, "{body}");
+            let (cut, parsed) = both(body);
+            assert_eq!(cut.unwrap_or(parsed.clone()), parsed, "{body}");
         }
         assert_eq!(plain(r#"{"content":"a","$content":{},"$writer":"ab12"}"#), None);
         assert_eq!(plain("[]"), None);

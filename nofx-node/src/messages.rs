@@ -8,15 +8,13 @@ use nofx::json::Object;
 use nofx::workspace::{Appended, Workspace};
 use nofx::{Direction, Error, LogQuery, PAGE_BYTES, Result, Timestamp};
 
-use crate::crossing::{write_message, write_stored, write_unreadable};
+use crate::crossing::{write_message, write_unreadable};
+use crate::history_page::HistoryPage;
 use crate::request::{Request, excerpt};
 use crate::sessions::seen;
 
 /// Messages per page if the caller did not say.
 const PAGE: u64 = 256;
-
-/// The size in bytes at which a part of a page ends, so that as UTF-16 it still has less than 128 KiB.
-const PART_BYTES: usize = 60 << 10;
 
 /// The most messages per page.
 const MAX_PAGE: u64 = 10_000;
@@ -84,7 +82,7 @@ fn message(workspace: &Workspace, given: &Object) -> Result<Message> {
     Ok(message)
 }
 
-/// Reads one page of a session's history, in [`Parts`]; the last text says where the next page begins. Nothing is held between pages.
+/// Reads one page of a session's history, as a [`HistoryPage`]; the last text says where the next page begins. Nothing is held between pages.
 pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<Vec<String>> {
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;
@@ -106,47 +104,6 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     Ok(parts)
 }
 
-/// A page of entries as several texts, each an array.
-///
-/// V8 allocates separate memory for a text above 128 KiB, and getting that from the system takes half as long as parsing the text.
-#[derive(Debug, Default)]
-struct Parts {
-    ended: Vec<String>,
-    bytes: usize,
-    growing: String,
-}
-
-impl Parts {
-    /// Returns where the next entry is to be written.
-    fn next(&mut self) -> &mut String {
-        if self.growing.len() >= PART_BYTES {
-            self.end();
-        }
-        if self.growing.is_empty() {
-            self.growing.reserve(PART_BYTES + PART_BYTES / 8);
-        }
-        self.growing.push(if self.growing.is_empty() { '[' } else { ',' });
-        &mut self.growing
-    }
-
-    fn end(&mut self) {
-        if !self.growing.is_empty() {
-            self.growing.push(']');
-            self.bytes += self.growing.len();
-            self.ended.push(std::mem::take(&mut self.growing));
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes + self.growing.len()
-    }
-
-    fn into_texts(mut self) -> Vec<String> {
-        self.end();
-        self.ended
-    }
-}
-
 /// Returns entries, and the position of the last one unless all were read.
 async fn page(
     workspace: &Workspace,
@@ -157,7 +114,7 @@ async fn page(
     since: Option<Timestamp>,
 ) -> Result<(Vec<String>, Option<u64>)> {
     let store = workspace.store();
-    let (mut page, mut count) = (Parts::default(), 0);
+    let (mut page, mut count) = (HistoryPage::default(), 0);
     let mut parts = session.parts();
     if direction == Direction::Backward {
         parts.reverse();
@@ -187,8 +144,8 @@ async fn page(
                         Direction::Backward => found.end - 1 - at,
                     };
                 match &entry {
-                    Ok(entry) => write_stored(store, (position, entry.at), &entry.body, page.next()).await,
-                    Err(error) => write_unreadable(position, None, error, page.next()),
+                    Ok(entry) => page.add(store, position, entry.at, &entry.body).await,
+                    Err(error) => page.add_unreadable(position, None, error),
                 }
                 count += 1;
                 if count == limit || page.bytes() >= PAGE_BYTES {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { NewMessage } from '../dist/index';
 import { ADA, folder, messages, open, store } from './place';
 
@@ -177,4 +179,23 @@ test('a damaged checkpoint and a damaged message between agents are items that s
   assert.deepEqual((await workspace.checkpoints('ada')).map(told), ['read', 'corrupt', 'read']);
   assert.deepEqual((await workspace.orchestrationHistory().all()).map(told), ['read', 'corrupt', 'read']);
   await workspace.saveOrchestration({ type: 'status' });
+});
+
+test('long texts of any script come back as they were written, and stay as they are when memory is collected', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  for (const letter of ['a', 'ü', '漢', '😀']) {
+    const content = letter.repeat(30_000);
+    const at = await workspace.addMessage(id, { type: 'user', content });
+    const texts: string[] = [];
+    for (let round = 0; round < 20; round += 1) {
+      texts.push(await workspace.exportMarkdown(id));
+      assert.equal((await workspace.tail(id, 1))[0]?.message.content, content);
+    }
+    collect();
+    assert.ok(texts.every((text) => text.includes(content) && text === texts[0]), letter);
+    assert.equal((await workspace.tail(id, 1))[0]?.position, at);
+  }
 });

@@ -67,11 +67,21 @@ test('a page of messages is parsed while the next one is read', async (t) => {
     history.apply(this, given);
   };
   JSON.parse = (text: string, ...rest) => {
-    if (text.startsWith('[{"position"')) steps.push('parse');
+    if (text.startsWith('[{"messages"')) steps.push('parse');
     return parse(text, ...rest) as unknown;
   };
   assert.equal((await workspace.history(id, { pageSize: 12 }).all()).length, 30);
   assert.deepEqual(steps, ['read', 'read', 'parse', 'read', 'parse', 'parse']);
+});
+
+test('callers of an iterator that do not wait for each other get each item once, in order', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  await workspace.addMessages(id, Array.from({ length: 30 }, (_, at) => ({ type: 'user', content: `message ${at}` })));
+  const iterator = workspace.history(id, { pageSize: 7 })[Symbol.asyncIterator]();
+  const given = await Promise.all(Array.from({ length: 33 }, () => iterator.next()));
+  assert.deepEqual(given.map(({ value }) => value?.position), [...Array(30).keys(), undefined, undefined, undefined]);
+  assert.deepEqual(given.map(({ done }) => done), [...Array<boolean>(30).fill(false), true, true, true]);
 });
 
 test('a list whose store is closed says so when its next page is asked for', async (t) => {

@@ -15,7 +15,20 @@ export interface HistoryOptions {
   pageSize?: number;
 }
 
-/** A page of messages as the addon answers it: texts, each an array of entries. @internal */
+/** Consecutive messages of one writer, which share what is the same. */
+interface Run {
+  messages: HistoryEntry['message'][];
+  /** The position of the first, and the step to each of the others. */
+  position: number;
+  step: number;
+  writer?: string;
+  /** Their times, each of 24 characters. */
+  at: string;
+}
+
+const TIME_LENGTH = 24;
+
+/** A page of messages as the addon answers it: texts, each an array of runs and of entries. @internal */
 export class HistoryPage {
   /** Where the next page begins or, newest first, ends. */
   readonly next: number | null;
@@ -28,11 +41,27 @@ export class HistoryPage {
 
   /** Returns the entries. */
   parse(): HistoryEntry[] {
-    const items: HistoryEntry[] = [];
+    const entries: HistoryEntry[] = [];
     for (const text of this.#texts) {
-      items.push(...(JSON.parse(text) as HistoryEntry[]));
+      for (const part of JSON.parse(text) as (Run | HistoryEntry)[]) {
+        if ('messages' in part) {
+          addRun(part, entries);
+        } else {
+          entries.push(part);
+        }
+      }
     }
-    return items;
+    return entries;
+  }
+}
+
+function addRun({ messages, position: first, step, writer, at: times }: Run, entries: HistoryEntry[]): void {
+  let [position, from] = [first, 0];
+  for (const message of messages) {
+    const at = times.substring(from, from + TIME_LENGTH);
+    entries.push(writer === undefined ? { position, at, message } : { position, at, writer, message });
+    position += step;
+    from += TIME_LENGTH;
   }
 }
 
