@@ -1,225 +1,210 @@
-//! Bringing the files up to date, off the commit path.
+//! Bringing the files up to date with a run of the journal.
 //!
-//! Everything that is written here is in the journal too, and a frame of the journal is given up only after its content
-//! was flushed to the files. So each step may be interrupted and repeated, by this process or another.
+//! Everything that is written here is in the journal too, and the journal gives up a frame only after this has returned.
+//! So each step may be interrupted and repeated, by this process or another. The block of the catalog comes last: until
+//! it is there, nothing has changed for readers, who take from the journal what the catalog does not list.
 //!
-//! If the file of a record or log cannot be written, that item is kept back, and with it the frames of the journal from
-//! the one that changed it on. Other items are written all the same. What is kept back is read from the journal.
+//! If the file of a record or log cannot be written, that item is kept back, and with it the catalog: the files then hold
+//! nothing more for the journal. Other items are written all the same. What is kept back is read from the journal.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
-use nofx_core::{Deadline, Error, LogState, Result};
+use nofx_core::{Error, LogKey, LogState, Result};
+use nofx_journal::base::Run;
 use nofx_journal::fault::During;
-use nofx_journal::files::{Files, WritableFiles};
-use nofx_journal::lock::Lock;
-use nofx_journal::shared_files::SharedFiles;
+use nofx_journal::files::Files;
 use nofx_journal::{feed, quarantine};
 
-use crate::catalog::{self, BlockMark, CatalogItem, Extent};
+use crate::base::FsBase;
+use crate::catalog::{self, CatalogItem, Extent};
+use crate::changes::Changes;
 use crate::document;
 use crate::index;
 use crate::item_file::{FileItem, NameChanges, prepare_record, side_by_side, write_log};
 use crate::layout;
-use crate::state::{LogSlot, StoreState, Unapplied};
-use crate::writer::StoreWriter;
+use crate::listed::{Listed, LogSlot, RecordSlot};
 
-/// How many full segments the journal may hold beyond the files. A commit that finds more first brings the files up to
-/// date, or reports why that is impossible.
-const MAX_SEGMENTS: u64 = 32;
-/// The pause between two checks whether another process is done.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// Where the derived files end, as this process last saw them.
+/// What this process knows of the files that it brings up to date.
 #[derive(Debug, Default)]
-pub(crate) struct AppliedEnds {
-    /// The last frame that the files held then.
+pub(crate) struct Applying {
+    /// The last frame that the catalog listed then.
     frame: u64,
-    /// `None` if the catalog has to be rewritten.
-    catalog: Option<Extent>,
+    /// Where the file of index kinds ends.
     index_end: u64,
-    /// Whether the file of index kinds has to be rewritten.
-    renews_index: bool,
+    /// Whether the derived files have to be rewritten.
+    renews: bool,
+    /// The last frame up to which this process made the catalog durable.
+    durable: u64,
     /// The last frame that this process has written to the files, except for what is kept back. The catalog does not
-    /// record it.
+    /// list it.
     written: u64,
     kept_back: HashMap<FileItem, Error>,
 }
 
-/// Runs the applier thread: brings the files up to date until it is stopped, and then once more if this process committed
-/// anything. What another process committed is left to that.
-pub(crate) fn run(writer: &StoreWriter) {
-    writer.requests.serve(writer.options.apply_after, || writer.apply().map(drop));
-    if writer.has_committed() {
-        // What cannot be applied is in the journal.
-        _ = writer.apply();
+impl Applying {
+    /// Makes the next run rewrite the derived files.
+    pub(crate) fn renew(&mut self) {
+        (self.renews, self.written) = (true, 0);
+    }
+
+    /// Returns the files that are kept back, each with the reason.
+    pub(crate) fn kept_back(&self) -> impl Iterator<Item = (PathBuf, &Error)> {
+        self.kept_back.iter().map(|(thing, error)| (thing.path(), error))
+    }
+
+    /// Returns whether the file of an item lacks the content of a frame.
+    fn lacks(&self, thing: &FileItem, frame: u64) -> bool {
+        frame > self.written || self.kept_back.contains_key(thing)
     }
 }
 
-impl StoreWriter {
-    /// Brings the files up to date. `false` if another process is doing so.
-    pub(crate) fn apply(&self) -> Result<bool> {
-        if self.believe(self.tip()?).is_none() {
-            let mut turn = self.turn();
-            let (shared_files, held) = self.hold_waiting(SharedFiles::lock)?;
-            self.catch_up_to_read(&mut turn, &shared_files, &held)?;
+impl FsBase {
+    pub(crate) fn take_run(&self, run: &Run) -> Result<()> {
+        let mut applying = self.applying();
+        // Nothing is written over another copy of the store.
+        self.refuse_another()?;
+        let tip = self.tip();
+        let (listed, extent) = self.listed_with_extent()?;
+        let changes = Changes::of(run.beyond(&listed.mark)?, &listed, self.files())?;
+        let was_reported = tip.map_or(0, |tip| tip.applied) >= listed.mark.frame;
+        if applying.durable < listed.mark.frame && was_reported {
+            applying.durable = listed.mark.frame;
         }
-        self.refresh()?;
-        let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((shared_files, _held)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else {
-            return Ok(false);
-        };
-        if self.state().damage.is_some() {
-            return Ok(true);
+        let is_durable = applying.durable >= listed.mark.frame;
+        if changes.until == listed.mark && is_durable {
+            return Ok(());
         }
-        // Another process may have done more in the meantime, so the files may hold more than this one knows.
-        let tip = self.believe(self.read_tip(shared_files.tip())?);
-        let tip = tip.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
-        if !self.follow(&mut self.state_mut(), &tip)? {
-            return Ok(false);
-        }
-        let base = {
-            let state = self.state();
-            if !state.is_dirty() {
-                if tip.applied < state.base {
-                    self.report_applied(&shared_files, state.base);
-                }
-                return Ok(true);
-            }
-            state.base
-        };
-        // Do not overwrite what another copy of the store has written.
-        self.refuse_replaced()?;
-        applied.find(&*self.writable, base)?;
-        let renews = applied.renews_index || applied.catalog.is_none_or(|extent| extent.is_worn());
-        let (work, everything) = {
-            let state = self.state();
-            (state.unapplied(), renews.then(|| Snapshot::of(&state)))
-        };
-        self.write_files(&work, everything, &mut applied)?;
-        self.report_applied(&shared_files, work.until.frame);
-        self.state_mut().advance(work.until.frame);
-        Ok(true)
-    }
-
-    /// Returns whether the journal holds so much beyond the files that the next commit has to wait for them.
-    pub(crate) fn is_overfull(&self) -> bool {
-        let state = self.state();
-        state.damage.is_none() && state.dirty_bytes >= self.options.segment_bytes.saturating_mul(MAX_SEGMENTS)
-    }
-
-    /// Brings the files up to date if the journal holds too much beyond them. The error says why if that is not
-    /// possible.
-    pub(crate) fn make_room(&self) -> Result<()> {
-        let deadline = Deadline::after(self.options.lock_wait);
-        while self.is_overfull() && !self.apply()? {
-            if deadline.has_passed() {
-                let what = format!("another process is bringing the files of `{}` up to date", self.root.display());
-                return Err(Error::unavailable(what));
-            }
-            thread::sleep(PAUSE);
-        }
+        // What was never reported may have met a failed flush: the system shows what the disk lacks.
+        let extent = extent.filter(|_| is_durable);
+        self.write_files(&changes, listed, extent, &mut applying)?;
+        applying.durable = changes.until.frame;
         Ok(())
     }
 
-    fn write_files(&self, work: &Unapplied, everything: Option<Snapshot>, applied: &mut AppliedEnds) -> Result<()> {
-        let writable = &*self.writable;
+    fn write_files(
+        &self,
+        changes: &Changes<'_>,
+        listed: Arc<Listed>,
+        extent: Option<Extent>,
+        applying: &mut Applying,
+    ) -> Result<()> {
+        let (writable, at_once) = (&*self.writable, self.at_once);
+        applying.find(self.files(), &listed, extent)?;
+        if !is_file_or_missing(writable, layout::CATALOG)? {
+            quarantine::put(writable, Path::new(layout::CATALOG))?;
+        }
+        let mut everything =
+            (applying.renews || extent.is_none_or(|extent| extent.is_worn())).then(|| Listed::clone(&listed));
+        // Readers that find the new block need no copy of everything then.
+        drop(listed);
         let mut names = NameChanges::default();
         let mut kept_back = HashMap::new();
-        let at_once = self.options.at_once;
         let (mut lines, mut has_new_line) = (String::new(), false);
         let mut documents = Vec::new();
-        for (key, slot, frame) in &work.records {
-            let thing = FileItem::Record(key.clone());
-            if layout::is_index(key.kind()) {
-                let body = slot.as_ref().and_then(|slot| slot.body.as_ref());
-                let version = slot.as_ref().map(|slot| slot.version).or(work.last_seq);
+        for (key, change) in &changes.records {
+            let thing = FileItem::Record((*key).clone());
+            let is_index = layout::is_index(key.kind());
+            if let Some(all) = &mut everything {
+                let body = |body: &nofx_core::Body| Some(body.clone()).filter(|_| is_index);
+                let slot = change.content.map(|(version, content)| RecordSlot {
+                    version,
+                    body: body(content),
+                    damaged: false,
+                });
+                all.put((*key).clone(), slot);
+            }
+            if is_index {
+                let version = change.content.map(|(version, _)| version).or(changes.until.last_seq);
+                let body = change.content.map(|(_, body)| body);
                 lines.extend(version.map(|version| document::to_line(key, version, body)));
-                has_new_line |= *frame > applied.written;
-            } else if applied.lacks(&thing, *frame) {
-                documents.push((key, slot.as_ref(), thing));
+                has_new_line |= change.frame > applying.written;
+            } else if applying.lacks(&thing, change.frame) {
+                documents.push((*key, change.content, thing));
             }
         }
         // All files are flushed before the first is renamed: a flush waits for the renames before it.
-        let prepared = side_by_side(at_once, &documents, |(key, slot, _)| prepare_record(writable, key, *slot));
+        let prepared = side_by_side(at_once, &documents, |(key, content, _)| prepare_record(writable, key, *content));
         for ((key, _, thing), prepared) in documents.into_iter().zip(prepared) {
             let done = prepared.and_then(|prepared| prepared.put(writable, key, &mut names));
             kept_back.extend(done.err().map(|error| (thing, error)));
         }
-        let written = side_by_side(at_once, &work.logs, |(log, slot, frame)| {
-            applied.lacks(&FileItem::Log(log.clone()), *frame).then(|| write_log(writable, log, slot))
+        let changed_logs: Vec<_> = changes.logs.iter().collect();
+        let written = side_by_side(at_once, &changed_logs, |(log, change)| {
+            let thing = FileItem::Log((**log).clone());
+            applying.lacks(&thing, change.frame).then(|| write_log(writable, log, change))
         });
-        let mut logs = Vec::with_capacity(work.logs.len());
-        for ((log, slot, frame), written) in work.logs.iter().zip(written) {
-            if slot.state == LogState::Removed {
+        let mut logs: Vec<(&LogKey, LogSlot)> = Vec::with_capacity(changed_logs.len());
+        for ((log, change), written) in changed_logs.into_iter().zip(written) {
+            let is_removed = change.after.state == LogState::Removed;
+            if is_removed {
                 lines.push_str(&document::removed_line(log));
-                has_new_line |= *frame > applied.written;
+                has_new_line |= change.frame > applying.written;
             }
-            let mut bytes = if slot.state == LogState::Removed { 0 } else { slot.written_bytes() };
+            let mut bytes = if is_removed { 0 } else { change.written_bytes() };
             match written {
                 Some(Ok((end, more))) => {
                     bytes = end;
                     names.join(more);
                 }
-                Some(Err(error)) => _ = kept_back.insert(FileItem::Log(log.clone()), error),
+                Some(Err(error)) => _ = kept_back.insert(FileItem::Log((*log).clone()), error),
                 None => {}
             }
-            let (base, base_at) = (slot.length, slot.last_at);
-            logs.push((log, LogSlot { base, bytes, base_at, recent: Default::default(), ..slot.clone() }));
+            logs.push((log, LogSlot { bytes, ..change.after }));
         }
-        if self.write_feed(work)? {
+        if let Some(all) = &mut everything {
+            all.logs.extend(logs.iter().map(|(log, slot)| ((*log).clone(), *slot)));
+        }
+        if self.write_feed(changes)? {
             names.changed(&Path::new(layout::FEED).join("new"));
         }
-        if has_new_line || everything.is_some() {
-            applied.write_index(writable, &lines, everything.as_ref(), &mut names)?;
+        if kept_back.is_empty() && (has_new_line || everything.is_some()) {
+            self.write_index(&lines, everything.as_ref(), applying, &mut names)?;
+        } else if has_new_line && !applying.renews {
+            // It is rewritten together with the catalog, or not at all.
+            self.write_index(&lines, None, applying, &mut names)?;
         }
         names.flush(writable, at_once)?;
         kept_back.extend(names.remove(writable, at_once)?);
-        (applied.written, applied.kept_back) = (work.until.frame, kept_back);
-        if let Some((_, error)) = applied.kept_back.iter().next() {
+        (applying.written, applying.kept_back) = (changes.until.frame, kept_back);
+        if let Some((_, error)) = applying.kept_back.iter().next() {
             return Err(error.clone());
         }
 
-        let mark = BlockMark {
-            frame: work.until.frame,
-            chain: work.until.chain,
-            commits: work.until.commits,
-            last_seq: work.last_seq,
-            index_bytes: applied.index_end,
-        };
-        applied.frame = mark.frame;
-        applied.catalog = Some(match (applied.catalog, everything) {
+        let (mark, index_bytes) = (&changes.until, applying.index_end);
+        match (extent, everything) {
             (Some(extent), None) => {
-                let records = work.records.iter().map(|(key, slot, _)| CatalogItem::Record(key, slot.as_ref()));
+                let records = changes.records.iter().map(|(key, change)| {
+                    CatalogItem::Record(
+                        key,
+                        change.content.map(|(version, _)| version),
+                        change.content.map(|(_, body)| body),
+                    )
+                });
                 let logs = logs.iter().map(|(log, slot)| CatalogItem::Log(log, slot));
-                catalog::append(writable, extent, &catalog::block(&mark, records.chain(logs)))?
+                catalog::append(writable, extent, &catalog::block(mark, index_bytes, records.chain(logs)))?;
             }
             (_, everything) => {
-                let mut all = everything.unwrap_or_default().0;
-                all.logs.extend(logs.into_iter().map(|(log, slot)| (log.clone(), slot)));
-                let extent = catalog::replace(writable, &catalog::block(&mark, catalog::everything(&all)))?;
+                let all = everything.unwrap_or_default();
+                catalog::replace(writable, &catalog::block(mark, index_bytes, catalog::everything(&all)))?;
                 writable.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
-                extent
             }
-        });
+        }
+        applying.frame = mark.frame;
         Ok(())
     }
-}
 
-impl StoreWriter {
     /// Appends the commits to the feed, and removes feed files that are too old. Durable on return, except for names.
     ///
     /// Returns whether names were added or removed. Commits and reads of changes do not wait for its flushes.
-    fn write_feed(&self, work: &Unapplied) -> Result<bool> {
+    fn write_feed(&self, changes: &Changes<'_>) -> Result<bool> {
         let writable = &*self.writable;
-        self.feed().find_end(&*self.files, work.first_commit)?;
+        self.feed().find_end(self.files(), changes.first_commit)?;
         let mut renamed = false;
         loop {
-            let part = self.feed().next_part(work.first_commit, &work.commits);
+            let part = self.feed().next_part(changes.first_commit, &changes.commits);
             let Some(part) = part else { break };
             renamed |= part.write(writable)?;
             self.feed().take(part);
@@ -230,97 +215,52 @@ impl StoreWriter {
         }
         Ok(renamed)
     }
-}
-
-/// Every key of a state at a single point in time.
-#[derive(Debug, Default)]
-struct Snapshot(StoreState);
-
-impl Snapshot {
-    fn of(state: &StoreState) -> Self {
-        Self(state.keys())
-    }
-}
-
-impl AppliedEnds {
-    /// Makes the next application rewrite the derived files.
-    pub(crate) fn renew(&mut self) {
-        (self.catalog, self.renews_index, self.written) = (None, true, 0);
-    }
-
-    /// Returns whether the file of an item lacks the content of a frame.
-    fn lacks(&self, thing: &FileItem, frame: u64) -> bool {
-        frame > self.written || self.kept_back.contains_key(thing)
-    }
-
-    /// Returns the files that are kept back, each with the reason.
-    pub(crate) fn kept_back(&self) -> impl Iterator<Item = (PathBuf, &Error)> {
-        self.kept_back.iter().map(|(thing, error)| (thing.path(), error))
-    }
-
-    /// Finds where the derived files end, if they were written by another process or removed since.
-    fn find(&mut self, writable: &dyn WritableFiles, base: u64) -> Result<()> {
-        if self.frame == base
-            && let Some(extent) = self.catalog
-            && length(writable, layout::CATALOG)? >= extent.end
-            && length(writable, layout::INDEX)? >= self.index_end
-            && is_file_or_missing(writable, layout::INDEX)?
-        {
-            return Ok(());
-        }
-        if !is_file_or_missing(writable, layout::CATALOG)? {
-            quarantine::put(writable, Path::new(layout::CATALOG))?;
-        }
-        let catalog = catalog::read(writable)?.filter(|(mark, ..)| mark.frame == base);
-        let index_end = catalog.as_ref().map(|(mark, ..)| mark.index_bytes);
-        let is_whole = match index_end {
-            Some(end) => length(writable, layout::INDEX)? >= end && is_file_or_missing(writable, layout::INDEX)?,
-            None => false,
-        };
-        *self = Self {
-            frame: base,
-            catalog: catalog.filter(|_| !self.renews_index).map(|(_, extent, _)| extent),
-            index_end: index_end.unwrap_or_default(),
-            renews_index: self.renews_index || !is_whole,
-            written: if self.frame == base { self.written } else { 0 },
-            kept_back: std::mem::take(&mut self.kept_back),
-        };
-        Ok(())
-    }
 
     fn write_index(
-        &mut self,
-        writable: &dyn WritableFiles,
+        &self,
         lines: &str,
-        everything: Option<&Snapshot>,
+        everything: Option<&Listed>,
+        applying: &mut Applying,
         names: &mut NameChanges,
     ) -> Result<()> {
-        // If writing fails below, the next application has to find the end of the file again.
-        let extent = self.catalog.take();
-        if let Some(Snapshot(state)) = everything {
-            let live = index::live_lines(state);
-            if self.renews_index || index::is_worn(self.index_end, live.len() as u64) {
+        let writable = &*self.writable;
+        if let Some(all) = everything {
+            let live = index::live_lines(all);
+            if applying.renews || index::is_worn(applying.index_end, live.len() as u64) {
+                // If this fails, the next run has to rewrite the catalog, which this removes first.
+                applying.renews = true;
                 index::renew(writable, &live)?;
                 names.changed(Path::new(layout::INDEX));
-                (self.index_end, self.renews_index) = (live.len() as u64, false);
+                (applying.index_end, applying.renews) = (live.len() as u64, false);
                 return Ok(());
             }
         }
         if !lines.is_empty() {
-            if self.index_end == 0 {
+            if applying.index_end == 0 {
                 names.changed(Path::new(layout::INDEX));
             }
-            self.index_end = index::append(writable, self.index_end, lines)?;
+            applying.index_end = index::append(writable, applying.index_end, lines)?;
         }
-        self.catalog = extent;
+        Ok(())
+    }
+}
+
+impl Applying {
+    /// Finds where the file of index kinds ends, and what has to be rewritten because it was removed or damaged.
+    fn find(&mut self, files: &dyn Files, listed: &Listed, extent: Option<Extent>) -> Result<()> {
+        if self.frame != listed.mark.frame {
+            (self.frame, self.index_end, self.written) = (listed.mark.frame, listed.index_bytes, 0);
+        }
+        let is_whole = length(files, layout::INDEX)? >= self.index_end && is_file_or_missing(files, layout::INDEX)?;
+        self.renews |= extent.is_none() || !is_whole;
         Ok(())
     }
 }
 
 /// Returns the length of a file; 0 if it is missing or cannot be opened.
-fn length(writable: &dyn Files, path: &str) -> Result<u64> {
+fn length(files: &dyn Files, path: &str) -> Result<u64> {
     let path = Path::new(path);
-    match writable.open(path) {
+    match files.open(path) {
         Ok(file) => file.len().during("measuring", path),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(0),
         Err(error) => Err(error).during("opening", path),
@@ -328,8 +268,8 @@ fn length(writable: &dyn Files, path: &str) -> Result<u64> {
 }
 
 /// Returns whether the name is free or a file's, not that of a folder or a symbolic link.
-fn is_file_or_missing(writable: &dyn Files, path: &str) -> Result<bool> {
-    match writable.open(Path::new(path)) {
+fn is_file_or_missing(files: &dyn Files, path: &str) -> Result<bool> {
+    match files.open(Path::new(path)) {
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).during("opening", Path::new(path)),
         _ => Ok(true),

@@ -8,12 +8,13 @@
 use std::path::Path;
 
 use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
+use nofx_journal::base::Mark;
 use nofx_journal::codec::{Decoder, Encoder};
-use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::{Files, WritableFiles};
+use nofx_journal::fault::During;
+use nofx_journal::files::WritableFiles;
 
 use crate::layout;
-use crate::state::{LogSlot, RecordSlot, StoreState};
+use crate::listed::{Listed, LogSlot, RecordSlot};
 
 const HEAD_BYTES: usize = 8;
 /// The catalog is rewritten when the changes exceed this and the size of the first block.
@@ -25,17 +26,6 @@ const OPEN: u64 = 1;
 const SEALED: u64 = 2;
 const REMOVED: u64 = 3;
 const WHOLE: u64 = 4;
-
-/// Up to where a block is complete.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BlockMark {
-    pub(crate) frame: u64,
-    pub(crate) chain: u32,
-    pub(crate) commits: u64,
-    pub(crate) last_seq: Option<Seq>,
-    /// The length of the lines in the file that index kinds share.
-    pub(crate) index_bytes: u64,
-}
 
 /// Where the next block goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,25 +45,24 @@ impl Extent {
 /// The new state of a key.
 #[derive(Debug)]
 pub(crate) enum CatalogItem<'a> {
-    Record(&'a RecordKey, Option<&'a RecordSlot>),
+    /// A record, with its version unless it is gone, and its body if it shares a file.
+    Record(&'a RecordKey, Option<Seq>, Option<&'a Body>),
     Log(&'a LogKey, &'a LogSlot),
 }
 
-/// Builds a block.
-pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = CatalogItem<'a>>) -> Vec<u8> {
+/// Builds a block that is complete up to a mark.
+pub(crate) fn block<'a>(mark: &Mark, index_bytes: u64, items: impl Iterator<Item = CatalogItem<'a>>) -> Vec<u8> {
     let mut out = Encoder(vec![0; HEAD_BYTES]);
-    for number in [mark.frame, u64::from(mark.chain), mark.commits, mark.last_seq.map_or(0, Seq::get), mark.index_bytes]
-    {
+    for number in [mark.frame, u64::from(mark.chain), mark.commits, mark.last_seq.map_or(0, Seq::get), index_bytes] {
         out.number(number);
     }
     for item in items {
         match item {
-            CatalogItem::Record(key, slot) => {
-                let body = slot.and_then(|slot| slot.body.as_ref()).filter(|_| layout::is_index(key.kind()));
+            CatalogItem::Record(key, version, body) => {
+                let body = body.filter(|_| layout::is_index(key.kind()));
                 out.number(if body.is_some() { WHOLE } else { RECORD });
                 out.key(key);
-                // A damaged record has no version that could be relied on.
-                out.number(slot.map_or(0, |slot| if slot.damaged { u64::MAX } else { slot.version.get() }));
+                out.number(version.map_or(0, Seq::get));
                 if let Some(body) = body {
                     out.bytes(body.as_str().as_bytes());
                 }
@@ -100,10 +89,14 @@ pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = CatalogIte
     out.0
 }
 
-/// Lists everything in a state. Only for a state whose content is completely in the files.
-pub(crate) fn everything(state: &StoreState) -> impl Iterator<Item = CatalogItem<'_>> {
-    let records = state.records.iter().map(|(key, slot)| CatalogItem::Record(key, Some(slot)));
-    records.chain(state.logs.iter().map(|(log, slot)| CatalogItem::Log(log, slot)))
+/// Lists everything that the files hold.
+pub(crate) fn everything(listed: &Listed) -> impl Iterator<Item = CatalogItem<'_>> {
+    let records = listed.records.iter().map(|(key, slot)| {
+        // A damaged record has no version that could be relied on.
+        let version = if slot.damaged { Seq::new(u64::MAX) } else { Some(slot.version) };
+        CatalogItem::Record(key, version, slot.body.as_ref())
+    });
+    records.chain(listed.logs.iter().map(|(log, slot)| CatalogItem::Log(log, slot)))
 }
 
 /// Replaces the catalog by one block. The name is not durable yet.
@@ -122,26 +115,33 @@ pub(crate) fn append(writable: &dyn WritableFiles, extent: Extent, block: &[u8])
     Ok(Extent { end: extent.end + block.len() as u64, ..extent })
 }
 
-/// Reads the catalog into an empty state; `None` if it is missing or cannot be read, for whatever reason: everything in
-/// it can be rebuilt from the other files.
-pub(crate) fn read(files: &dyn Files) -> Result<Option<(BlockMark, Extent, StoreState)>> {
-    let path = Path::new(layout::CATALOG);
-    let bytes = match files.read(path) {
-        Err(error) if is_of_the_file(&error) => None,
-        read => read.during("reading", path)?,
-    };
-    let Some(bytes) = bytes else { return Ok(None) };
-    let (mut rest, mut found) = (Decoder(&bytes), None);
-    let (mut state, mut extent) = (StoreState::default(), Extent::default());
+/// Reads a whole catalog; `None` if it begins with no readable block: everything in it can be rebuilt from the other
+/// files.
+pub(crate) fn read(bytes: &[u8]) -> Option<(Listed, Extent)> {
+    let (mut rest, mut listed, mut extent) = (Decoder(bytes), Listed::default(), Extent::default());
     while let Some(content) = next_block(&mut rest) {
-        let Some(mark) = take_block(content, &mut state) else { return Ok(None) };
+        take_block(content, &mut listed)?;
         extent.end = (bytes.len() - rest.0.len()) as u64;
-        if found.is_none() {
+        if extent.first == 0 {
             extent.first = extent.end;
         }
-        found = Some(mark);
     }
-    Ok(found.map(|mark| (mark, extent, state)))
+    (extent.end > 0).then_some((listed, extent))
+}
+
+/// Takes in the blocks that were appended since, as far as they are complete. `None` if one has an unknown content.
+pub(crate) fn read_on(bytes: &[u8], listed: &mut Listed, extent: &mut Extent) -> Option<()> {
+    let (mut rest, start) = (Decoder(bytes), extent.end);
+    while let Some(content) = next_block(&mut rest) {
+        take_block(content, listed)?;
+        extent.end = start + (bytes.len() - rest.0.len()) as u64;
+    }
+    Some(())
+}
+
+/// Returns whether a complete block begins these bytes.
+pub(crate) fn has_block(bytes: &[u8]) -> bool {
+    next_block(&mut Decoder(bytes)).is_some()
 }
 
 fn next_block<'a>(rest: &mut Decoder<'a>) -> Option<&'a [u8]> {
@@ -164,15 +164,16 @@ fn checksum(content: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn take_block(content: &[u8], state: &mut StoreState) -> Option<BlockMark> {
+fn take_block(content: &[u8], listed: &mut Listed) -> Option<()> {
     let mut from = Decoder(content);
-    let mark = BlockMark {
+    let mark = Mark {
         frame: from.number()?,
         chain: u32::try_from(from.number()?).ok()?,
         commits: from.number()?,
         last_seq: from.seq()?,
-        index_bytes: from.number()?,
+        is_complete: false,
     };
+    let index_bytes = from.number()?;
     let (mut records, mut logs) = (Vec::new(), Vec::new());
     while !from.0.is_empty() {
         match from.number()? {
@@ -194,25 +195,18 @@ fn take_block(content: &[u8], state: &mut StoreState) -> Option<BlockMark> {
                 let last_at = (has_time == 1).then_some(at);
                 let is_unknown = length == u64::MAX;
                 let length = if is_unknown { 0 } else { length };
-                let (base, base_at) = (length, last_at);
-                let missing = LogSlot::missing(&log);
-                let slot = LogSlot { state: log_state, length, last_at, base, bytes, base_at, is_unknown, ..missing };
-                logs.push((log, slot));
+                logs.push((log, LogSlot { state: log_state, length, last_at, bytes, is_unknown }));
             }
         }
     }
-    if state.records.is_empty() && state.logs.is_empty() {
+    (listed.mark, listed.index_bytes) = (mark, index_bytes);
+    if listed.records.is_empty() && listed.logs.is_empty() {
         // The items are sorted, so the maps are built at once.
-        state.records = records.into_iter().filter_map(|(key, slot)| Some((key, slot?))).collect();
-        state.logs = logs.into_iter().collect();
-        return Some(mark);
+        listed.records = records.into_iter().filter_map(|(key, slot)| Some((key, slot?))).collect();
+        listed.logs = logs.into_iter().collect();
+        return Some(());
     }
-    for (key, slot) in records {
-        match slot {
-            Some(slot) => _ = state.records.insert(key, slot),
-            None => _ = state.records.remove(&key),
-        }
-    }
-    state.logs.extend(logs);
-    Some(mark)
+    records.into_iter().for_each(|(key, slot)| listed.put(key, slot));
+    listed.logs.extend(logs);
+    Some(())
 }

@@ -1,9 +1,10 @@
 //! Checking everything, to report what is damaged, missing or unexpected.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
 
 use nofx_core::{BackendInfo, Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
 use nofx_journal::fault::{During, is_of_the_file};
@@ -13,10 +14,14 @@ use nofx_journal::segment::{self, Segment};
 use nofx_journal::shared_files;
 
 use crate::read::POSITION;
-use crate::reader::{StoreReader, TRIES, TRY_PAUSE};
-use crate::store::OpenFolder;
+use crate::store::{Keys, OpenFolder};
 use crate::stray::Stray;
 use crate::{catalog, config, index, layout, rebuild};
+
+/// How often something that may be changing is read again before it is reported as damaged.
+const TRIES: usize = 20;
+/// The pause between two such attempts.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A problem with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,32 +48,38 @@ pub enum Severity {
 impl OpenFolder {
     /// Reads everything, and lists the problems. Changes nothing, and waits for no other process.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
-        let kept_back = self.opened_writer().map(|writer| {
-            let applied = writer.applying.lock().unwrap_or_else(PoisonError::into_inner);
-            applied.kept_back().map(|(path, error)| (path, error.chain())).collect()
-        });
-        let kept_back = kept_back.map_or_else(|| self.blocked(), Ok)?;
+        let mut kept_back: Vec<_> =
+            self.base.applying().kept_back().map(|(path, error)| (path, error.chain())).collect();
+        if kept_back.is_empty() && !self.engine.has_committed() {
+            kept_back = self.blocked()?;
+        }
         self.findings(kept_back)
     }
-}
 
-impl StoreReader {
+    /// Returns what of the journal cannot be read, as text.
+    pub(crate) fn journal_damage(&self) -> Result<Option<String>> {
+        match self.follower().damage() {
+            Err(Error::Corrupt(failure)) => Ok(Some(failure.what)),
+            found => found,
+        }
+    }
+
     fn findings(&self, kept_back: Vec<(PathBuf, String)>) -> Result<Vec<Finding>> {
-        self.refresh()?;
+        let damage = self.journal_damage()?;
         let mut findings = Vec::new();
         let mut find =
             |path: &Path, what: String, severity| findings.push(Finding { path: path.to_owned(), what, severity });
-        if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.files, &self.root) {
+        if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(self.files(), &self.root) {
             find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
         }
-        for path in shared_files::no_shared_files(&*self.files, &layout::AT) {
+        for path in shared_files::no_shared_files(self.files(), &layout::AT) {
             find(&path, "it is not a file".to_owned(), Severity::Damage);
         }
         for (path, what) in self.strange_segments()? {
             find(&path, what.to_owned(), Severity::Note);
         }
-        if let Some(damage) = &self.state().damage {
-            find(Path::new(layout::JOURNAL), damage.clone(), Severity::Damage);
+        if let Some(damage) = damage {
+            find(Path::new(layout::JOURNAL), damage, Severity::Damage);
         }
         if let Some(what) = self.settled(Self::catalog_problem, Option::is_none)? {
             find(Path::new(layout::CATALOG), what.to_owned(), Severity::Derived);
@@ -76,21 +87,13 @@ impl StoreReader {
         for what in self.settled(Self::index_problems, Vec::is_empty)? {
             find(Path::new(layout::INDEX), what, Severity::Derived);
         }
-        let damages = |reading: &Self| {
-            let known = reading.state().base_commits;
-            feed::damages(&*reading.files, known)
-        };
+        let damages = |folder: &Self| feed::damages(folder.files(), folder.base.listed()?.mark.commits);
         for damage in self.settled(damages, Vec::is_empty)? {
             let what = format!("the bytes from {} on are not a commit", damage.at);
             find(&damage.path, what, Severity::Damage);
         }
-        let damaged = Path::new(layout::DAMAGED);
-        for entry in self.files.list(damaged).during("listing", damaged)? {
-            find(
-                &damaged.join(entry.name),
-                "it was moved aside because it could not be read".to_owned(),
-                Severity::Note,
-            );
+        for path in self.put_aside()? {
+            find(&path, "it was moved aside because it could not be read".to_owned(), Severity::Note);
         }
         for (path, error) in kept_back {
             find(&path, format!("its file cannot be brought up to date: {error}"), Severity::Damage);
@@ -101,20 +104,20 @@ impl StoreReader {
             find(&layout::record_or_index(&key), what, Severity::Damage);
         }
         for (log, what) in unreadable.logs {
-            let is_sealed = self.state().logs.get(&log).is_some_and(|slot| slot.state == LogState::Sealed);
+            let is_sealed = self.is_sealed(&log);
             let path = if is_sealed { layout::sealed_log(&log) } else { layout::open_log(&log) };
             find(&path, what, Severity::Damage);
         }
         let mut others = Vec::new();
-        rebuild::walk(&*self.files, &mut |path, _| {
+        rebuild::walk(self.files(), &mut |path, _| {
             others.extend((!expected.contains(path)).then(|| path.to_owned()));
             Ok(())
         })?;
         // What was written during the check is known by now, and what was to be removed may be gone.
-        self.refresh()?;
-        let expected = self.state().paths();
+        let keys = self.keys()?;
+        let expected = keys.paths();
         for path in others.into_iter().filter(|path| !expected.contains(path)) {
-            if self.files.open(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            if self.files().open(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                 continue;
             }
             if path.to_string_lossy().ends_with(UNFINISHED) {
@@ -125,7 +128,7 @@ impl StoreReader {
                 );
             } else if layout::named(&path).is_none() {
                 find(&path, "no file of a store has this name".to_owned(), Severity::Note);
-            } else if let Some(stray) = Stray::read(&*self.files, &self.state(), &path)? {
+            } else if let Some(stray) = Stray::read(self.files(), &keys, &path)? {
                 let what =
                     format!("it is intact but not listed; `{}` lists {} again", BackendInfo::REPAIR, stray.describe());
                 find(&path, what, Severity::Damage);
@@ -141,12 +144,11 @@ impl StoreReader {
         let mut before = None;
         for _ in 0..TRIES {
             let found = look(self)?;
-            let tip = self.tip()?;
+            let tip = self.base.tip();
             if is_fine(&found) || before.replace(tip) == Some(tip) {
                 return Ok(found);
             }
-            std::thread::sleep(TRY_PAUSE);
-            self.refresh()?;
+            thread::sleep(PAUSE);
         }
         look(self)
     }
@@ -154,27 +156,52 @@ impl StoreReader {
     /// Returns what is in the journal only because its file is blocked, as far as that can be determined without
     /// writing.
     fn blocked(&self) -> Result<Vec<(PathBuf, String)>> {
-        self.refresh()?;
-        let paths = self.state().unapplied_paths();
-        let why = |path: PathBuf| match self.files.open(&path) {
+        let why = |path: PathBuf| match self.files().open(&path) {
             Err(error) if is_of_the_file(&error) => Some((path, error.to_string())),
             _ => None,
         };
-        Ok(paths.into_iter().filter_map(why).collect())
+        Ok(self.keys()?.unapplied_paths().filter_map(why).collect())
+    }
+
+    /// Returns what was moved aside.
+    pub(crate) fn put_aside(&self) -> Result<Vec<PathBuf>> {
+        let damaged = Path::new(layout::DAMAGED);
+        let files = self.files().list(damaged).during("listing", damaged)?;
+        let journal = Path::new(layout::JOURNAL);
+        let segments = self.files().list(journal).during("listing", journal)?;
+        let segments = segments.into_iter().filter(|entry| entry.name.starts_with(layout::DAMAGED_SEGMENT));
+        let segments = segments.map(|entry| journal.join(entry.name));
+        Ok(files.into_iter().map(|entry| damaged.join(entry.name)).chain(segments).collect())
+    }
+
+    fn is_sealed(&self, log: &LogKey) -> bool {
+        let head = self.follower().heads(std::slice::from_ref(log)).ok().and_then(|mut heads| heads.pop());
+        match head {
+            Some(head) => head.state == LogState::Sealed,
+            None => {
+                self.base.listed().is_ok_and(|all| all.logs.get(log).is_some_and(|slot| slot.state == LogState::Sealed))
+            }
+        }
     }
 
     /// Returns what is wrong with the catalog.
     pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
-        Ok(match catalog::read(&*self.files) {
-            Ok(None) => Some("it is missing or damaged"),
-            Ok(Some((mark, ..))) if mark.frame < self.state().base => Some("it is older than the files"),
-            found => found.map(|_| None)?,
+        let applied = self.base.tip().map_or(0, |tip| tip.applied);
+        let path = Path::new(layout::CATALOG);
+        let bytes = match self.files().read(path) {
+            Err(error) if is_of_the_file(&error) => None,
+            read => read.during("reading", path)?,
+        };
+        Ok(match bytes.and_then(|bytes| catalog::read(&bytes)) {
+            None => Some("it is missing or damaged"),
+            Some((listed, _)) if listed.mark.frame < applied => Some("it is older than the files"),
+            Some(_) => None,
         })
     }
 
     /// Returns what is wrong with the file of index kinds.
     pub(crate) fn index_problems(&self) -> Result<Vec<String>> {
-        let found = match index::read(&*self.files) {
+        let found = match index::read(self.files()) {
             Err(Error::Corrupt(failure)) => return Ok(vec![format!("{} cannot be read", failure.what)]),
             found => found?,
         };
@@ -183,10 +210,10 @@ impl StoreReader {
             [line] => vec![format!("line {line} cannot be read")],
             [first, ..] => vec![format!("{} lines cannot be read, the first is line {first}", found.damaged.len())],
         };
-        let state = self.state();
-        let missing = state.records.iter().filter(|(key, slot)| {
+        let keys = self.keys()?;
+        let missing = keys.listed.records.iter().filter(|(key, slot)| {
             let is_there = || found.records.get(*key).is_some_and(|line| line.version >= slot.version);
-            layout::is_index(key.kind()) && !slot.damaged && !state.is_unapplied(key) && !is_there()
+            layout::is_index(key.kind()) && !slot.damaged && !keys.records.contains(*key) && !is_there()
         });
         match missing.count() {
             0 => {}
@@ -197,7 +224,7 @@ impl StoreReader {
 
     /// Returns the files that are named like segments but do not belong to this store, and what is wrong with each.
     pub(crate) fn strange_segments(&self) -> Result<Vec<(PathBuf, &'static str)>> {
-        let files = &*self.files;
+        let files = self.files();
         let of_any = Segment::of_any_store(files, &layout::AT)?;
         let strange = |path: PathBuf| match of_any.iter().find(|segment| segment.path == path) {
             Some(segment) if segment.header.store == self.store => None,
@@ -210,27 +237,31 @@ impl StoreReader {
 
     /// Reads every record and every log, and collects the files that may exist.
     pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<ListedUnreadable> {
-        let (records, logs) = {
-            let state = self.state();
-            let logs = state.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed);
-            let logs: Vec<_> = logs.map(|(log, slot)| (log.clone(), slot.length)).collect();
-            (state.records.keys().cloned().collect::<Vec<RecordKey>>(), logs)
-        };
+        let Keys { listed, records, logs } = self.keys()?;
         let mut found = ListedUnreadable::default();
+        let records: BTreeSet<_> = records.into_iter().chain(listed.records.keys().cloned()).collect();
         for key in records {
             expected.insert(layout::record(&key));
-            match self.get(std::slice::from_ref(&key)) {
+            match self.follower().get(std::slice::from_ref(&key)) {
                 Err(Error::Corrupt(failure)) => found.records.push((key, failure.what)),
                 other => _ = other?,
             }
         }
-        for (log, length) in logs {
+        let present =
+            listed.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed).map(|(log, _)| log.clone());
+        let logs: BTreeSet<_> = logs.into_iter().chain(present).collect();
+        for log in logs {
             expected.extend([layout::open_log(&log), layout::sealed_log(&log)]);
-            let is_unknown = self.state().logs.get(&log).is_some_and(|slot| slot.is_unknown);
-            if is_unknown && let Err(Error::Corrupt(failure)) = self.read(&LogQuery::oldest_first(log.clone(), 1)) {
-                found.logs.push((log, failure.what));
-                continue;
-            }
+            let length = match self.follower().heads(std::slice::from_ref(&log)) {
+                Ok(heads) => heads.first().map_or(0, |head| head.length),
+                // Its end is not known. What is known of it can be read.
+                Err(Error::Corrupt(failure)) if listed.logs.get(&log).is_none_or(|slot| slot.is_unknown) => {
+                    found.logs.push((log, failure.what));
+                    continue;
+                }
+                Err(Error::Corrupt(_)) => listed.logs.get(&log).map_or(0, |slot| slot.length),
+                Err(error) => return Err(error),
+            };
             for what in self.unreadable_entries(&log, length)? {
                 found.logs.push((log.clone(), what));
             }
@@ -245,7 +276,7 @@ impl StoreReader {
         while position < length {
             let range = position..length;
             let query = LogQuery { log: log.clone(), range, direction: Direction::Forward, limit: usize::MAX };
-            match self.read(&query) {
+            match self.follower().read(&query) {
                 Ok(page) => {
                     found.extend(run.take().map(|run| describe(run, position)));
                     position = page.items.last().map_or(length, |last| last.position + 1);

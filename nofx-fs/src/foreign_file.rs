@@ -9,7 +9,7 @@ use nofx_journal::files::ReadableFile;
 
 use crate::archive::Archive;
 use crate::lines::{self, LineSearch};
-use crate::state::LogSlot;
+use crate::listed::LogSlot;
 
 /// The error text for a log whose file belongs to another.
 pub(crate) const BELONGS_ELSEWHERE: &str =
@@ -22,7 +22,7 @@ const TAIL_BYTES: u64 = 4096;
 ///
 /// Damage or truncation there proves nothing.
 pub(crate) fn has_lines(file: &dyn ReadableFile, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
-    let Some(last) = slot.base.checked_sub(1) else { return Ok(false) };
+    let Some(last) = slot.length.checked_sub(1) else { return Ok(false) };
     let length = file.len()?;
     let start = lines::heading(log).len() as u64;
     if length < slot.bytes {
@@ -32,7 +32,7 @@ pub(crate) fn has_lines(file: &dyn ReadableFile, log: &LogKey, slot: &LogSlot) -
     let Some(line) = line_before(file, start, slot.bytes)? else { return Ok(false) };
     if line.ends_with(b"\n") {
         let entry = line.strip_suffix(b"\n").and_then(lines::read);
-        return Ok(entry.is_some_and(|entry| entry.position != last || slot.base_at.is_some_and(|at| entry.at != at)));
+        return Ok(entry.is_some_and(|entry| entry.position != last || slot.last_at.is_some_and(|at| entry.at != at)));
     }
     // A line of another file may extend across the end of this log.
     let from = slot.bytes - line.len() as u64;

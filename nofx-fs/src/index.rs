@@ -13,7 +13,7 @@ use nofx_journal::quarantine;
 
 use crate::document::{self, Said};
 use crate::layout;
-use crate::state::{LogSlot, RecordSlot, StoreState};
+use crate::listed::{Listed, LogSlot, RecordSlot};
 
 /// Obsolete lines are dropped when they exceed this and the size of the others.
 const WORN_BYTES: u64 = 1 << 18;
@@ -58,13 +58,10 @@ pub(crate) fn read(files: &dyn Files) -> Result<IndexFile> {
     Ok(index)
 }
 
-/// Adds the records of index kinds and the removed logs to a state that was rebuilt from files.
-pub(crate) fn complete(state: &mut StoreState, index: IndexFile) {
-    state.records.extend(index.records);
-    for log in index.removed {
-        let missing = LogSlot::missing(&log);
-        state.logs.insert(log, LogSlot { state: LogState::Removed, bytes: 0, ..missing });
-    }
+/// Adds the records of index kinds and the removed logs to what was found in other files.
+pub(crate) fn complete(listed: &mut Listed, index: IndexFile) {
+    listed.records.extend(index.records);
+    listed.logs.extend(index.removed.into_iter().map(|log| (log, LogSlot::REMOVED)));
 }
 
 /// Writes lines at `end`, durably, and returns where they end.
@@ -105,9 +102,9 @@ pub(crate) fn is_worn(end: u64, live: u64) -> bool {
 }
 
 /// Formats everything that still counts.
-pub(crate) fn live_lines(state: &StoreState) -> String {
-    let records = state.records.iter().filter(|(key, slot)| layout::is_index(key.kind()) && !slot.damaged);
+pub(crate) fn live_lines(listed: &Listed) -> String {
+    let records = listed.records.iter().filter(|(key, slot)| layout::is_index(key.kind()) && !slot.damaged);
     let records = records.map(|(key, slot)| document::to_line(key, slot.version, slot.body.as_ref()));
-    let removed = state.logs.iter().filter(|(_, slot)| slot.state == LogState::Removed);
+    let removed = listed.logs.iter().filter(|(_, slot)| slot.state == LogState::Removed);
     records.chain(removed.map(|(log, _)| document::removed_line(log))).collect()
 }

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use nofx_core::{Error, LogEntry, LogKey, LogState, RecordKey, Result};
+use nofx_core::{Body, Error, LogEntry, LogKey, LogState, RecordKey, Result, Seq};
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::files::{ReadableFile, WritableFiles};
 use nofx_journal::quarantine;
 
 use crate::archive::{Archive, ArchiveWriter};
+use crate::changes::LogChange;
 use crate::document::{self, Said};
 use crate::lines::{self, LineSearch};
-use crate::state::{LogSlot, RecordSlot};
+use crate::listed::LogSlot;
 use crate::{foreign_file, layout};
 
 /// An item with its own file.
@@ -174,10 +175,9 @@ impl PreparedDocument {
 pub(crate) fn prepare_record(
     writable: &dyn WritableFiles,
     key: &RecordKey,
-    slot: Option<&RecordSlot>,
+    wanted: Option<(Seq, &Body)>,
 ) -> Result<PreparedDocument> {
     let path = layout::record(key);
-    let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
     let old = match writable.read(&path) {
         // A symbolic link, a folder, or a bad sector on the disk.
         Err(error) if is_of_the_file(&error) => Some(Vec::new()),
@@ -202,24 +202,34 @@ pub(crate) fn prepare_record(
 }
 
 /// Writes the file of a log. Returns its new length and the changed names.
-pub(crate) fn write_log(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot) -> Result<(u64, NameChanges)> {
+pub(crate) fn write_log(
+    writable: &dyn WritableFiles,
+    log: &LogKey,
+    change: &LogChange<'_>,
+) -> Result<(u64, NameChanges)> {
     let mut names = NameChanges::default();
-    let end = match slot.state {
-        LogState::Open => write_open(writable, log, slot, &mut names)?,
-        LogState::Sealed => write_sealed(writable, log, slot, &mut names)?,
-        LogState::Removed => remove_log(writable, log, slot, &mut names).map(|()| 0)?,
+    let end = match change.after.state {
+        LogState::Open if was_sealed(writable, log, change)? => change.written_bytes(),
+        LogState::Open => write_open(writable, log, change, &mut names)?,
+        LogState::Sealed => write_sealed(writable, log, change, &mut names)?,
+        LogState::Removed => remove_log(writable, log, &change.before, &mut names).map(|()| 0)?,
     };
     Ok((end, names))
 }
 
 /// Writes what an open log's file lacks, and returns its new length.
-fn write_open(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
+fn write_open(
+    writable: &dyn WritableFiles,
+    log: &LogKey,
+    change: &LogChange<'_>,
+    names: &mut NameChanges,
+) -> Result<u64> {
     let path = layout::open_log(log);
-    let (mut new, mut start) = (Vec::new(), slot.bytes);
-    if slot.base == 0 {
+    let (mut new, mut start) = (Vec::new(), change.before.bytes);
+    if change.before.length == 0 {
         (new, start) = (lines::heading(log), 0);
     }
-    slot.recent.iter().for_each(|(_, entry)| lines::write(entry, &mut new));
+    change.entries.iter().for_each(|entry| lines::write(entry, &mut new));
     let end = start + new.len() as u64;
     let file = match writable.edit(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -233,7 +243,7 @@ fn write_open(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names:
         opened => opened,
     };
     let file = file.during("opening", &path)?;
-    refuse_foreign(&*file, log, slot)?;
+    refuse_foreign(&*file, log, &change.before)?;
     let length = file.len().during("measuring", &path)?;
     // A lost part becomes a hole. The other lines keep their places, and the next entry starts its own line.
     if let Some(before) = start.checked_sub(1)
@@ -250,25 +260,42 @@ fn write_open(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names:
         file.set_len(end).during("cutting", &path)?;
     }
     file.sync().during("flushing", &path)?;
-    if length == 0 || slot.base == 0 {
+    if length == 0 || change.before.length == 0 {
         names.changed(&path);
     }
     Ok(end)
 }
 
+/// Returns whether an interrupted run already replaced the open file by a sealed one, which has these entries too: the
+/// journal seals the log later.
+fn was_sealed(writable: &dyn WritableFiles, log: &LogKey, change: &LogChange<'_>) -> Result<bool> {
+    let (open, sealed) = (layout::open_log(log), layout::sealed_log(log));
+    if !matches!(writable.open(&open), Err(error) if error.kind() == ErrorKind::NotFound) {
+        return Ok(false);
+    }
+    let Ok(file) = writable.open(&sealed) else { return Ok(false) };
+    let archive = Archive::open(&*file).during("reading", &sealed)?;
+    Ok(archive.is_some_and(|archive| archive.length >= change.after.length))
+}
+
 /// Writes the file of a sealed log and lets the open one be removed. What cannot be read stays as it is, in the open
 /// file.
-fn write_sealed(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
+fn write_sealed(
+    writable: &dyn WritableFiles,
+    log: &LogKey,
+    change: &LogChange<'_>,
+    names: &mut NameChanges,
+) -> Result<u64> {
     let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
     let is_whole = match writable.open(&path) {
         Ok(file) => {
             let archive = Archive::open(&*file).during("reading", &path)?;
-            archive.is_some_and(|archive| !foreign_file::has_archive(&archive, slot))
+            archive.is_some_and(|archive| !foreign_file::has_archive(&archive, &change.after))
         }
         Err(_) => false,
     };
     if !is_whole {
-        let Some(archive) = compress(writable, log, slot)? else { return write_open(writable, log, slot, names) };
+        let Some(archive) = compress(writable, log, change)? else { return write_open(writable, log, change, names) };
         make_folder(writable, &path)?;
         quarantine::put_if_there(writable, &path)?;
         writable.replace(&path, &archive).during("writing", &path)?;
@@ -279,8 +306,13 @@ fn write_sealed(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot, name
 }
 
 /// Compresses a log; `None` if an entry cannot be read.
-fn compress(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot) -> Result<Option<Vec<u8>>> {
+fn compress(writable: &dyn WritableFiles, log: &LogKey, change: &LogChange<'_>) -> Result<Option<Vec<u8>>> {
+    let LogChange { before, entries, .. } = change;
     let path = layout::open_log(log);
+    // Where commits were given up, entries are missing.
+    if (before.length..).zip(entries).any(|(position, entry)| entry.position != position) {
+        return Ok(None);
+    }
     let heading = lines::heading(log);
     let start = heading.len() as u64;
     let mut archive = ArchiveWriter::new(heading);
@@ -292,26 +324,26 @@ fn compress(writable: &dyn WritableFiles, log: &LogKey, slot: &LogSlot) -> Resul
         failed = archive.push(&line, entry.at);
         failed.is_ok()
     };
-    if slot.base > 0 {
+    if before.length > 0 {
         let file = match writable.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => return Ok(None),
             Err(error) => return Err(error).during("opening", &path),
         };
-        refuse_foreign(&*file, log, slot)?;
-        let lines = LineSearch { file: &*file, bytes: start..slot.bytes };
+        refuse_foreign(&*file, log, before)?;
+        let lines = LineSearch { file: &*file, bytes: start..before.bytes };
         let mut each = |line: &[u8]| {
             let entry = lines::read(line).filter(|entry| entry.position == next);
             next += u64::from(entry.is_some());
-            entry.is_some_and(|entry| push(&entry)) && next < slot.base
+            entry.is_some_and(|entry| push(&entry)) && next < before.length
         };
         lines.forward(start, &mut each).during("reading", &path)?;
     }
-    if next == slot.base {
-        slot.recent.iter().all(|(_, entry)| push(entry));
+    if next == before.length {
+        entries.iter().all(|entry| push(entry));
     }
     failed.during("compressing", &path)?;
-    if next < slot.base { Ok(None) } else { archive.finish().during("compressing", &path).map(Some) }
+    if next < before.length { Ok(None) } else { archive.finish().during("compressing", &path).map(Some) }
 }
 
 /// Prevents writing entries of one log to the file of another.

@@ -14,7 +14,8 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const LOCK: &str = "journal/lock";
 pub(crate) const APPLY_LOCK: &str = "journal/apply-lock";
 pub(crate) const TIP: &str = "journal/tip";
-pub(crate) const TIP_BESIDE: &str = "journal/tip~new";
+/// How the names of segments begin that a repair has put aside.
+pub(crate) const DAMAGED_SEGMENT: &str = "damaged-";
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const IGNORE: &str = ".gitignore";
 pub(crate) const NOTE: &str = "README.txt";

@@ -28,30 +28,27 @@
 
 mod apply;
 mod archive;
+mod base;
 mod catalog;
+mod changes;
 mod check;
-mod commit;
 mod config;
 mod document;
 mod foreign_file;
 mod index;
 mod item_file;
-mod judge;
 mod layout;
 mod lines;
-mod load;
+mod listed;
 mod options;
 mod read;
-mod reader;
 mod rebuild;
 mod registry;
 mod repair;
-mod state;
 mod store;
 mod stray;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,28 +56,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking, reading,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking,
 };
+use nofx_journal::Journaled;
 
 pub use check::{Finding, Severity};
 pub use options::Options;
 use store::OpenFolder;
-use tokio::sync::Semaphore;
 
 /// The limits of this backend.
 const LIMITS: Limits = Limits::GUARANTEED;
 
-/// More commits than one handle will ever have in progress.
-const ALL_COMMITS: u32 = 1 << 28;
-
 /// A store in a folder.
 #[derive(Debug)]
 pub struct FsBackend {
-    info: BackendInfo,
+    journaled: Journaled,
     /// `None` once this handle is closed.
     shared: Mutex<Option<Arc<OpenFolder>>>,
-    /// Each waiting commit holds one permit; closing takes them all.
-    waiting: Arc<Semaphore>,
 }
 
 impl FsBackend {
@@ -106,7 +98,7 @@ impl FsBackend {
             limits: LIMITS,
             read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
         };
-        Self { info, shared: Mutex::new(Some(shared)), waiting: Arc::new(Semaphore::new(ALL_COMMITS as usize)) }
+        Self { journaled: Journaled::new(shared.engine.clone(), info), shared: Mutex::new(Some(shared)) }
     }
 
     /// Reads everything, and lists what is damaged, missing or unexpected. Changes nothing.
@@ -140,67 +132,43 @@ impl FsBackend {
 #[async_trait]
 impl PersistenceBackend for FsBackend {
     fn info(&self) -> BackendInfo {
-        self.info.clone()
+        self.journaled.info()
     }
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
-        let (shared, keys) = (self.shared()?, keys.to_vec());
-        reading(move || shared.get(&keys)).await
+        self.journaled.get(keys).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
-        let (shared, query) = (self.shared()?, query.clone());
-        reading(move || shared.scan(&query)).await
+        self.journaled.scan(query).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
-        let (shared, logs) = (self.shared()?, logs.to_vec());
-        reading(move || shared.heads(&logs)).await
+        self.journaled.heads(logs).await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
-        let (shared, query) = (self.shared()?, query.clone());
-        reading(move || shared.logs(&query)).await
+        self.journaled.logs(query).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
-        let (shared, query) = (self.shared()?, query.clone());
-        reading(move || shared.read(&query)).await
+        self.journaled.read(query).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
-        let (shared, after) = (self.shared()?, after.cloned());
-        reading(move || shared.changes(after.as_ref(), limit)).await
+        self.journaled.changes(after, limit).await
     }
 
     /// Blocks the polling thread for the disk, as the contract allows, but not for other commits.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        let shared = self.shared()?;
-        match shared.try_commit(group) {
-            Ok(done) => done,
-            Err(group) => {
-                // Without waiting: a caller that stops waiting must not take the group along.
-                let waits = self.waiting.clone().try_acquire_owned().map_err(|_| Error::Closed)?;
-                blocking(move || {
-                    let done = shared.commit(group);
-                    drop(waits);
-                    done
-                })
-                .await
-            }
-        }
+        self.journaled.commit(group).await
     }
 
     async fn close(&self) -> Result<()> {
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(shared) = shared else { return Ok(()) };
-        if let Ok(all) = self.waiting.acquire_many(ALL_COMMITS).await {
-            all.forget();
-        }
-        self.waiting.close();
+        self.journaled.close().await?;
         blocking(move || {
-            // Waits for a commit in progress. The last handle also waits for the files if something was committed.
-            shared.opened_writer().into_iter().for_each(|writer| drop(writer.turn()));
             registry::let_go(shared);
             Ok(())
         })

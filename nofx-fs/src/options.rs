@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nofx_core::Sources;
+use nofx_journal::Applies;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How many files are flushed concurrently.
     pub(crate) at_once: usize,
-    /// Whether a thread of this process brings the files up to date. Otherwise that happens when the store is closed.
+    /// Whether this process brings the files up to date without being asked.
     pub(crate) applies: bool,
 }
 
@@ -33,5 +34,17 @@ impl Default for Options {
             at_once: 16,
             applies: true,
         }
+    }
+}
+
+impl Options {
+    pub(crate) fn of_engine(&self) -> nofx_journal::Options {
+        let mut engine = nofx_journal::Options::default();
+        (engine.sources, engine.lock_wait) = (self.sources.clone(), self.lock_wait);
+        (engine.apply_after, engine.segment_bytes) = (self.apply_after, self.segment_bytes);
+        // Each file of a run costs a flush, however much it gets.
+        (engine.run_bytes, engine.run_commits) = (self.segment_bytes, u64::MAX);
+        engine.applies = if self.applies { Applies::AllAtClose } else { Applies::OnRequest };
+        engine
     }
 }

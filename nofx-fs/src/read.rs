@@ -1,280 +1,45 @@
-//! Reading: from the state, and from the files for what it does not hold.
-//!
-//! Any process may change a file while it is read, but never in a way that matters: a document is replaced as a whole
-//! and contains its version, and the entries that the files are known to hold stay where they are. If a file does not
-//! match the state, it is read again with a newer state, and is damaged if that does not help.
+//! Reading documents and logs from their files.
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use nofx_core::{
-    ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    LogState, Page, PageBuilder, Record, RecordKey, Result, ScanQuery,
-};
-use nofx_journal::fault::{During, is_of_the_file};
+use nofx_core::{Direction, Error, LogEntry, LogKey, LogState, Record, RecordKey};
+use nofx_journal::base::{Rows, SnapshotError};
+use nofx_journal::fault::{During, into_error, is_of_the_file};
 use nofx_journal::files::ReadableFile;
 
 use crate::archive::Archive;
+use crate::base::FsSnapshot;
 use crate::document::{self, Said};
 use crate::lines::{self, LineSearch};
-use crate::reader::StoreReader;
-use crate::state::{LogSlot, RecordSlot, StoreState};
+use crate::listed::{LogSlot, RecordSlot};
 use crate::{foreign_file, layout};
 
-/// How often a read is repeated while other processes change what it reads.
-const TRIES: usize = 100;
+/// How many lines of an open log are read at first; each further time twice as many.
+const FIRST_LINES: usize = 64;
+/// How many bytes of lines are kept at most, unless one line has more.
+const LINE_BYTES: usize = 1 << 20;
 
-/// A mismatch with the state: the file is damaged, or the state is stale.
-#[derive(Debug)]
-pub(crate) enum ReadMismatch {
-    Differs(String),
-    Failed(Error),
-}
+/// What follows the name of a log in an error about a single entry; one about the whole file has something else there.
+pub(crate) const POSITION: &str = ": position ";
 
-impl From<Error> for ReadMismatch {
-    fn from(error: Error) -> Self {
-        match error {
-            // A symbolic link or another non-file may have been put in the file's place.
-            Error::Corrupt(failure) => Self::Differs(failure.what),
-            error => Self::Failed(error),
-        }
-    }
-}
-
-/// For callers that know the state is not stale.
-impl From<ReadMismatch> for Error {
-    fn from(mismatch: ReadMismatch) -> Self {
-        match mismatch {
-            ReadMismatch::Differs(what) => Self::corrupt(what),
-            ReadMismatch::Failed(error) => error,
-        }
-    }
-}
-
-impl StoreReader {
-    pub(crate) fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
-        self.consistently(|| self.records_now(keys))
-    }
-
-    /// Reads records from the current state and files.
-    pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, ReadMismatch> {
-        let state = self.state();
-        if let Some((key, damage)) = keys.iter().find_map(|key| Some((key, state.doubts_record(key)?))) {
-            return Err(lost(key, damage).into());
-        }
-        let slots: Vec<_> = keys.iter().map(|key| state.records.get(key).cloned()).collect();
-        drop(state);
-        let read = |(key, slot): (&RecordKey, Option<RecordSlot>)| slot.map(|slot| self.record(key, slot)).transpose();
-        keys.iter().zip(slots).map(read).collect()
-    }
-
-    pub(crate) fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
-        query.validate()?;
-        self.consistently(|| {
-            let state = self.state();
-            // One record more than requested shows whether there is more.
-            let found = query.find_in(&state.records).take(query.limit.saturating_add(1));
-            let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
-            let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
-            let loss = loss_at_end(&state, query)?;
-            drop(state);
-            let mut page = PageBuilder::new(query.limit);
-            for (key, slot, doubt) in found {
-                if page.is_full() {
-                    return Ok(page.end(true));
-                }
-                if let Some(error) = doubt {
-                    return Err(error.into());
-                }
-                let record = self.record(&key, slot)?;
-                page.push(record.body.len(), record);
-            }
-            Ok(end_of_list(page, query.limit, loss)?)
-        })
-    }
-
-    pub(crate) fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
-        self.refresh()?;
-        let state = self.state();
-        if let Some((log, damage)) = logs.iter().find_map(|log| Some((log, state.doubts_log(log)?))) {
-            return Err(lost(log, damage));
-        }
-        Ok(logs.iter().map(|log| state.head(log)).collect())
-    }
-
-    pub(crate) fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
-        query.validate()?;
-        self.refresh()?;
-        let state = self.state();
-        let loss = loss_at_end(&state, query)?;
-        let present = query.find_in(&state.logs).filter(|(_, slot)| slot.state != LogState::Removed);
-        let mut page = PageBuilder::new(query.limit);
-        for (log, slot) in present {
-            if page.is_full() {
-                return Ok(page.end(true));
-            }
-            if let Some(damage) = state.doubts_log(log) {
-                return Err(lost(log, damage));
-            }
-            page.push(0, slot.head(log));
-        }
-        end_of_list(page, query.limit, loss)
-    }
-
-    pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
-        query.validate()?;
-        self.consistently(|| self.entries_now(query))
-    }
-
-    /// Reads entries from the current state and files.
-    pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, ReadMismatch> {
-        let state = self.state();
-        let slot = state.logs.get(&query.log);
-        let length = slot.map_or(0, |slot| slot.length);
-        if slot.is_some_and(|slot| slot.is_unknown)
-            && let Some(damage) = state.doubts_log(&query.log)
-        {
-            let path = layout::sealed_log(&query.log);
-            return Err(ReadMismatch::Differs(format!(
-                "{}, `{}`: {damage}",
-                query.log,
-                self.root.join(path).display()
-            )));
-        }
-        // The entries of a log are known, but perhaps not where it ends.
-        let doubt =
-            state.doubts_log(&query.log).filter(|_| query.direction == Direction::Forward && query.range.end > length);
-        if let Some(damage) = doubt.filter(|_| query.range.start == length) {
-            return Err(Error::corrupt(format!("{}: {damage}", query.log)).into());
-        }
-        let is_doubtful = doubt.is_some();
-        let Some(slot) = slot else { return Ok(Page { items: Vec::new(), more: false }) };
-        let range = query.range.start.min(slot.length)..query.range.end.min(slot.length);
-        let mut page = PageBuilder::new(query.limit);
-        let file = LogSlot { recent: Default::default(), ..slot.clone_head() };
-        let in_memory = range.start.max(slot.base)..range.end;
-        let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
-        // Where the journal lost a group, entries are missing.
-        let missing = |position| self.mismatch(&query.log, Path::new(layout::JOURNAL), position);
-        let in_file = range.start..range.end.min(slot.base);
-        match query.direction {
-            Direction::Forward => {
-                let mut recent_page = PageBuilder::new(query.limit);
-                let mut next = in_memory.start;
-                for entry in recent {
-                    if recent_page.is_full() || entry.position != next {
-                        break;
-                    }
-                    next += 1;
-                    recent_page.push(entry.body.len(), entry.clone());
-                }
-                drop(state);
-                self.entries(query, &file, in_file, &mut page)?;
-                if page.items().is_empty() && recent_page.items().is_empty() && next < in_memory.end && query.limit > 0
-                {
-                    return Err(missing(next));
-                }
-                for entry in recent_page.end(false).items {
-                    if page.is_full() {
-                        break;
-                    }
-                    page.push(entry.body.len(), entry);
-                }
-                let more = page.items().last().is_some_and(|last| last.position + 1 < range.end || is_doubtful);
-                Ok(page.end(more))
-            }
-            Direction::Backward => {
-                let mut end = in_memory.end;
-                for entry in recent.rev() {
-                    if page.is_full() || entry.position + 1 != end {
-                        break;
-                    }
-                    end -= 1;
-                    page.push(entry.body.len(), entry.clone());
-                }
-                drop(state);
-                if in_memory.start < end && !page.is_full() {
-                    let more = !page.items().is_empty();
-                    return if more { Ok(page.end(true)) } else { Err(missing(end - 1)) };
-                }
-                self.entries(query, &file, in_file, &mut page)?;
-                let more = page.items().last().is_some_and(|last| last.position > range.start);
-                Ok(page.end(more))
-            }
-        }
-    }
-
-    pub(crate) fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
-        let from = match after {
-            None => Some(0),
-            Some(cursor) => cursor.commits_of(self.store)?,
-        };
-        self.refresh()?;
-        let (base, end, recent, loss) = {
-            let state = self.state();
-            let base = state.base_commits;
-            // If the journal lost commits that the files have, it ends before them.
-            let end = state.position.commits.max(base);
-            let numbers = from.unwrap_or(end).max(base)..end;
-            let recent = numbers.map_while(|number| state.recent_commit_at(number).cloned());
-            (base, end, recent.take(limit).collect::<Vec<_>>(), lacks_lost(&state))
-        };
-        let newest = Cursor::after(self.store, end);
-        let mut feed = self.feed();
-        feed.catch_up(&*self.files, base)?;
-        let Some(from) = from.filter(|from| (feed.start()..=end).contains(from)) else {
-            return Ok(Changes::Gap { newest });
-        };
-        let mut found = Vec::new();
-        if from < base && limit > 0 {
-            match feed.read(&*self.files, from, limit.min((base - from) as usize)) {
-                Ok(Some(remembered)) => found = remembered,
-                Ok(None) | Err(Error::Corrupt(_)) => return Ok(Changes::Gap { newest }),
-                Err(error) => return Err(error),
-            }
-        }
-        if from + found.len() as u64 >= base {
-            let rest = limit - found.len();
-            found.extend(recent.into_iter().take(rest));
-        }
-        if let Some(error) = loss.filter(|_| found.is_empty() && limit > 0) {
-            return Err(error);
-        }
-        let next = Cursor::after(self.store, from + found.len() as u64);
-        Ok(Changes::Page(ChangePage { changes: found.iter().map(|one| one.change()).collect(), next, newest }))
-    }
-
-    /// Reads until state and files match, or until it is clear that they never will.
-    fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, ReadMismatch>) -> Result<T> {
-        let mut before = None;
-        for _ in 0..TRIES {
-            self.refresh()?;
-            let (frame, base) = {
-                let state = self.state();
-                (state.position.frame, state.base)
-            };
-            match look() {
-                Ok(found) => return Ok(found),
-                Err(ReadMismatch::Failed(error)) => return Err(error),
-                // Nothing was committed or applied since the previous attempt.
-                Err(ReadMismatch::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
-                Err(ReadMismatch::Differs(_)) => before = Some((frame, base)),
-            }
-        }
-        Err(Error::unavailable(format!("reading `{}`: other processes kept changing it", self.root.display())))
-    }
-
-    fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, ReadMismatch> {
+impl FsSnapshot<'_> {
+    pub(crate) fn read_record(&self, key: &RecordKey, slot: &RecordSlot) -> Result<Record, SnapshotError> {
         let path = layout::record_or_index(key);
-        let differs =
-            |what: &str| ReadMismatch::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
-        if let Some(body) = slot.body {
+        let differs = |what: &str| {
+            let path = self.base.root.join(&path);
+            SnapshotError::Differs(Error::corrupt(format!("{key}, `{}`: {what}", path.display())))
+        };
+        if let Some(body) = slot.body.clone() {
             return Ok(Record { key: key.clone(), version: slot.version, body });
         }
         if layout::is_index(key.kind()) {
             return Err(differs("its line is missing or damaged"));
         }
-        let bytes = match self.files.read(&path) {
+        let bytes = match self.base.files().read(&path) {
             Err(error) if is_of_the_file(&error) => return Err(differs(&error.to_string())),
             read => read.during("reading", &path)?.ok_or_else(|| differs("it is missing"))?,
         };
@@ -289,196 +54,241 @@ impl StoreReader {
         }
     }
 
-    /// Adds entries from the file of a log to a page.
-    fn entries(
-        &self,
-        query: &LogQuery,
-        slot: &LogSlot,
-        range: std::ops::Range<u64>,
-        page: &mut PageBuilder<LogEntry>,
-    ) -> Result<(), ReadMismatch> {
-        if range.is_empty() || page.is_full() {
-            return Ok(());
+    /// Returns the error for a log whose number of entries is not known.
+    pub(crate) fn unknown_length(&self, log: &LogKey) -> SnapshotError {
+        let path = self.base.root.join(layout::sealed_log(log));
+        let what = "the number of its entries is unknown: its sealed file is damaged";
+        Error::corrupt(format!("{log}, `{}`: {what}", path.display())).into()
+    }
+
+    pub(crate) fn read_entries<'a>(
+        &'a self,
+        log: &'a LogKey,
+        range: Range<u64>,
+        direction: Direction,
+    ) -> Rows<'a, LogEntry> {
+        let slot = self.listed.logs.get(log).copied();
+        let Some(slot) = slot.filter(|_| !range.is_empty()) else { return Box::new(std::iter::empty()) };
+        let file = self.open_log(log, slot, &range, direction);
+        match file {
+            Ok(source) => Box::new(EntryRows { snapshot: self, log, range, direction, source }),
+            Err(error) => Box::new(std::iter::once(Err(error))),
         }
-        let (open, sealed) = (layout::open_log(&query.log), layout::sealed_log(&query.log));
+    }
+
+    fn open_log(
+        &self,
+        log: &LogKey,
+        slot: LogSlot,
+        range: &Range<u64>,
+        direction: Direction,
+    ) -> Result<Source, SnapshotError> {
+        let (open, sealed) = (layout::open_log(log), layout::sealed_log(log));
         // Sealing turns one into the other, sooner or later.
         let order = if slot.state == LogState::Sealed { [&sealed, &open] } else { [&open, &sealed] };
-        let mut reader = Entries { direction: query.direction, range, page, broken: None };
         for path in order {
-            let file = match self.files.open(path) {
+            let file = match self.base.files().open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) if is_of_the_file(&error) => return Err(self.unreadable_log(&query.log, path, &error)),
+                Err(error) if is_of_the_file(&error) => return Err(self.unreadable(log, path, &error)),
                 file => file.during("opening", path)?,
             };
-            let read = match path == &open {
-                true => reader.lines(&*file, slot, &query.log),
-                false => reader.archive(&*file, slot),
+            let found = match path == &open {
+                true => Lines::open(file, log, slot, range, direction).map(|lines| lines.map(Source::Lines)),
+                false => Pieces::open(file, slot, range).map(|pieces| pieces.map(Source::Pieces)),
             };
-            match read {
-                Ok(true) => {}
-                Ok(false) => return Err(self.unreadable_log(&query.log, path, &foreign_file::BELONGS_ELSEWHERE)),
-                Err(error) if is_of_the_file(&error) => return Err(self.unreadable_log(&query.log, path, &error)),
-                Err(error) => return Err(error).during("reading", path)?,
-            }
-            return reader.end(|position| self.mismatch(&query.log, path, position));
+            return match found {
+                Ok(Some(source)) => Ok(source),
+                Ok(None) => Err(self.unreadable(log, path, &foreign_file::BELONGS_ELSEWHERE)),
+                Err(error) if is_of_the_file(&error) => Err(self.unreadable(log, path, &error)),
+                Err(error) => Err(into_error(error, "reading", path).into()),
+            };
         }
-        let first = if query.direction == Direction::Forward { reader.range.start } else { reader.range.end - 1 };
-        reader.broken = Some(first);
-        reader.end(|position| self.mismatch(&query.log, order[0], position))
+        Err(self.mismatch(log, order[0], wanted(range, direction)))
     }
 
-    fn unreadable_log(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> ReadMismatch {
-        ReadMismatch::Differs(format!("{log}, `{}`: {why}", self.root.join(path).display()))
+    fn unreadable(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> SnapshotError {
+        SnapshotError::Differs(Error::corrupt(format!("{log}, `{}`: {why}", self.base.root.join(path).display())))
     }
 
-    fn mismatch(&self, log: &LogKey, path: &Path, position: u64) -> ReadMismatch {
-        ReadMismatch::Differs(format!("{log}, `{}`{POSITION}{position}", self.root.join(path).display()))
-    }
-}
-
-/// What follows the name of a log in an error about a single entry; one about the whole file has something else there.
-pub(crate) const POSITION: &str = ": position ";
-
-impl LogSlot {
-    fn clone_head(&self) -> Self {
-        Self { recent: Default::default(), state: self.state, length: self.length, last_at: self.last_at, ..*self }
+    fn mismatch(&self, log: &LogKey, path: &Path, position: u64) -> SnapshotError {
+        let path = self.base.root.join(path);
+        SnapshotError::Differs(Error::corrupt(format!("{log}, `{}`{POSITION}{position}", path.display())))
     }
 }
 
-/// Reads entries from a file, in one direction.
-struct Entries<'a> {
-    direction: Direction,
+/// Returns the position that comes next.
+fn wanted(range: &Range<u64>, direction: Direction) -> u64 {
+    if direction == Direction::Forward { range.start } else { range.end - 1 }
+}
+
+/// The entries of a log, read from its file as far as they are asked for, up to the first that cannot be read.
+struct EntryRows<'a> {
+    snapshot: &'a FsSnapshot<'a>,
+    log: &'a LogKey,
     /// The positions that are still wanted.
-    range: std::ops::Range<u64>,
-    page: &'a mut PageBuilder<LogEntry>,
-    /// The position that cannot be read.
-    broken: Option<u64>,
+    range: Range<u64>,
+    direction: Direction,
+    source: Source,
 }
 
-impl Entries<'_> {
-    /// `false` if the file belongs to another log.
-    fn lines(&mut self, file: &dyn ReadableFile, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
-        if foreign_file::has_lines(file, log, slot)? {
-            return Ok(false);
-        }
-        let start = lines::heading(log).len() as u64;
-        let lines = LineSearch { file, bytes: start..slot.bytes.max(start) };
-        match self.direction {
-            Direction::Forward => {
-                let from = lines.find(self.range.start)?;
-                lines.forward(from, &mut |line| self.take(line))?;
-            }
-            Direction::Backward => {
-                let to = lines.find(self.range.end)?;
-                lines.backward(to, &mut |line| self.take(line))?;
-            }
-        }
-        self.stop_if_unfinished();
-        Ok(true)
-    }
+enum Source {
+    Lines(Lines),
+    Pieces(Pieces),
+}
 
-    /// `false` if the file belongs to another log.
-    fn archive(&mut self, file: &dyn ReadableFile, slot: &LogSlot) -> io::Result<bool> {
-        let Some(archive) = Archive::open(file)? else {
-            self.stop_if_unfinished();
-            return Ok(true);
+impl Iterator for EntryRows<'_> {
+    type Item = Result<LogEntry, SnapshotError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.range.is_empty() {
+            return None;
+        }
+        let wanted = wanted(&self.range, self.direction);
+        let (path, line) = match &mut self.source {
+            Source::Lines(lines) => (layout::open_log(self.log), lines.next(self.direction)),
+            Source::Pieces(pieces) => (layout::sealed_log(self.log), pieces.next(self.direction)),
         };
-        if foreign_file::has_archive(&archive, slot) {
-            return Ok(false);
-        }
-        let (first, last) = (archive.piece_of(self.range.start), archive.piece_of(self.range.end - 1));
-        let mut pieces: Vec<usize> = (first..=last).collect();
-        if self.direction == Direction::Backward {
-            pieces.reverse();
-        }
-        for piece in pieces {
-            let plain = archive.read(file, piece)?.unwrap_or_default();
-            let lines = plain.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            let lines = lines.skip(usize::from(piece == 0 && plain.starts_with(b"{\"log\"")));
-            let skipped = |from: u64, to: u64| usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
-            let went_on = match self.direction {
-                Direction::Forward => {
-                    lines.skip(skipped(archive.first(piece), self.range.start)).all(|line| self.take(line))
-                }
-                Direction::Backward => {
-                    let lines: Vec<_> = lines.take(skipped(archive.first(piece), self.range.end)).collect();
-                    lines.into_iter().rev().all(|line| self.take(line))
-                }
-            };
-            if !went_on {
-                return Ok(true);
+        let entry = match line {
+            Ok(line) => line.and_then(|line| lines::read(&line)).filter(|entry| entry.position == wanted),
+            Err(error) => {
+                self.range = 0..0;
+                return Some(Err(match is_of_the_file(&error) {
+                    true => self.snapshot.unreadable(self.log, &path, &error),
+                    false => into_error(error, "reading", &path).into(),
+                }));
             }
-        }
-        self.stop_if_unfinished();
-        Ok(true)
-    }
-
-    /// Takes the next line; `false` if no more is wanted.
-    fn take(&mut self, line: &[u8]) -> bool {
-        if self.page.is_full() || self.range.is_empty() {
-            return false;
-        }
-        let wanted = self.wanted();
-        let Some(entry) = lines::read(line).filter(|entry| entry.position == wanted) else {
-            self.broken = Some(wanted);
-            return false;
+        };
+        let Some(entry) = entry else {
+            self.range = 0..0;
+            return Some(Err(self.snapshot.mismatch(self.log, &path, wanted)));
         };
         match self.direction {
             Direction::Forward => self.range.start += 1,
             Direction::Backward => self.range.end -= 1,
         }
-        self.page.push(entry.body.len(), entry);
-        !self.page.is_full() && !self.range.is_empty()
+        Some(Ok(entry))
     }
+}
 
-    fn wanted(&self) -> u64 {
-        if self.direction == Direction::Forward { self.range.start } else { self.range.end - 1 }
-    }
+/// The lines of an open log.
+struct Lines {
+    file: Arc<dyn ReadableFile>,
+    /// From the end of the heading to the end of the last line.
+    bytes: Range<u64>,
+    /// Where the next line begins, or ends if they are read backward.
+    at: u64,
+    ready: VecDeque<Vec<u8>>,
+    count: usize,
+}
 
-    /// Notes that the file ended before everything was found.
-    fn stop_if_unfinished(&mut self) {
-        if !self.range.is_empty() && !self.page.is_full() && self.broken.is_none() {
-            self.broken = Some(self.wanted());
+impl Lines {
+    /// Finds the first line that is wanted; `None` if the file belongs to another log.
+    fn open(
+        file: Arc<dyn ReadableFile>,
+        log: &LogKey,
+        slot: LogSlot,
+        range: &Range<u64>,
+        direction: Direction,
+    ) -> io::Result<Option<Self>> {
+        if foreign_file::has_lines(&*file, log, &slot)? {
+            return Ok(None);
         }
+        let start = lines::heading(log).len() as u64;
+        let bytes = start..slot.bytes.max(start);
+        let first = if direction == Direction::Forward { range.start } else { range.end };
+        let at = LineSearch { file: &*file, bytes: bytes.clone() }.find(first)?;
+        Ok(Some(Self { file, bytes, at, ready: VecDeque::new(), count: FIRST_LINES }))
     }
 
-    /// Fails at the broken position, unless there are entries before it: then the next page fails.
-    fn end(self, mismatch: impl Fn(u64) -> ReadMismatch) -> Result<(), ReadMismatch> {
-        match self.broken {
-            Some(position) if self.page.items().is_empty() => Err(mismatch(position)),
-            Some(_) => {
-                self.page.close();
-                Ok(())
+    fn next(&mut self, direction: Direction) -> io::Result<Option<Vec<u8>>> {
+        if self.ready.is_empty() {
+            self.read_more(direction)?;
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    fn read_more(&mut self, direction: Direction) -> io::Result<()> {
+        let Self { file, bytes, at, ready, count } = self;
+        let lines = LineSearch { file: &**file, bytes: bytes.clone() };
+        let (from, mut kept) = (*at, 0);
+        let mut keep = |line: &[u8]| {
+            let length = line.len() as u64 + 1;
+            *at = if direction == Direction::Forward { *at + length } else { at.saturating_sub(length) };
+            kept += line.len();
+            ready.push_back(line.to_vec());
+            ready.len() < *count && kept < LINE_BYTES
+        };
+        match direction {
+            Direction::Forward => lines.forward(from, &mut keep)?,
+            Direction::Backward => lines.backward(from, &mut keep)?,
+        }
+        *count *= 2;
+        Ok(())
+    }
+}
+
+/// The lines of a sealed log, decompressed piece by piece.
+struct Pieces {
+    file: Arc<dyn ReadableFile>,
+    /// `None` if its table is damaged.
+    archive: Option<Archive>,
+    /// The pieces that are still wanted.
+    pieces: Range<usize>,
+    /// The positions that were wanted at first.
+    range: Range<u64>,
+    plain: Vec<u8>,
+    /// Where the lines of this piece are that are still wanted.
+    ready: VecDeque<Range<usize>>,
+}
+
+impl Pieces {
+    /// Finds the pieces that are wanted; `None` if the file belongs to another log.
+    fn open(file: Arc<dyn ReadableFile>, slot: LogSlot, range: &Range<u64>) -> io::Result<Option<Self>> {
+        let archive = Archive::open(&*file)?;
+        let mut pieces = 0..0;
+        if let Some(archive) = &archive {
+            if foreign_file::has_archive(archive, &slot) {
+                return Ok(None);
             }
-            None => Ok(()),
+            pieces = archive.piece_of(range.start)..archive.piece_of(range.end - 1) + 1;
         }
+        Ok(Some(Self { file, archive, pieces, range: range.clone(), plain: Vec::new(), ready: VecDeque::new() }))
     }
-}
 
-/// Ends a list that may lack what the journal lost: then the next page fails.
-fn end_of_list<T>(page: PageBuilder<T>, limit: usize, loss: Option<Error>) -> Result<Page<T>> {
-    match loss {
-        Some(error) if page.items().is_empty() && limit > 0 => Err(error),
-        loss => Ok(page.end(loss.is_some())),
+    fn next(&mut self, direction: Direction) -> io::Result<Option<Vec<u8>>> {
+        while self.ready.is_empty() && !self.pieces.is_empty() {
+            self.read_more(direction)?;
+        }
+        let line = match direction {
+            Direction::Forward => self.ready.pop_front(),
+            Direction::Backward => self.ready.pop_back(),
+        };
+        Ok(line.and_then(|line| self.plain.get(line)).map(<[u8]>::to_vec))
     }
-}
 
-/// Returns the error for a key that the journal's lost part may concern.
-fn lost(key: &impl Key, damage: &str) -> Error {
-    Error::corrupt(format!("{key}: {damage}"))
-}
-
-/// Returns the error for a list or the feed that may lack what the journal lost.
-fn lacks_lost(state: &StoreState) -> Option<Error> {
-    (!state.lost.is_empty()).then(|| Error::corrupt(state.damage.clone().unwrap_or_default()))
-}
-
-/// Returns the error that a list ends with because it may lack what the journal lost, as if that came after everything
-/// else. A list that begins there fails at once.
-fn loss_at_end<K: Key>(state: &StoreState, query: &KeyQuery<K>) -> Result<Option<Error>> {
-    match (query.direction, &query.after) {
-        (Direction::Forward, _) => Ok(lacks_lost(state)),
-        (Direction::Backward, None) => lacks_lost(state).map_or(Ok(None), Err),
-        (Direction::Backward, Some(_)) => Ok(None),
+    fn read_more(&mut self, direction: Direction) -> io::Result<()> {
+        let Some(archive) = &self.archive else { return Ok(()) };
+        let piece = match direction {
+            Direction::Forward => self.pieces.next(),
+            Direction::Backward => self.pieces.next_back(),
+        };
+        let Some(piece) = piece else { return Ok(()) };
+        let Some(plain) = archive.read(&*self.file, piece)? else {
+            // Nothing after it is asked for.
+            self.pieces = 0..0;
+            return Ok(());
+        };
+        let has_heading = piece == 0 && plain.starts_with(b"{\"log\"");
+        let mut at = 0;
+        let lines = plain.split_inclusive(|byte| *byte == b'\n').map(|line| {
+            let start = at;
+            at += line.len();
+            start..at - usize::from(line.ends_with(b"\n"))
+        });
+        let lines = lines.filter(|line| !line.is_empty()).skip(usize::from(has_heading));
+        let wanted = (archive.first(piece)..).zip(lines).filter(|(position, _)| self.range.contains(position));
+        self.ready = wanted.map(|(_, line)| line).collect();
+        self.plain = plain;
+        Ok(())
     }
 }

@@ -1,47 +1,90 @@
-//! Determining the content of a store from the files themselves, when the catalog is missing, stale or damaged.
+//! Determining what the files hold from the files themselves, when the catalog is missing, stale or damaged.
+//!
+//! The files may hold more than the mark says that is determined here: a run that was interrupted, or is being applied.
+//! That is harmless, because the journal has what comes after the mark, and readers take it from there.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use nofx_core::{LogKey, LogState, RecordKey, Result, Seq, StoreId, Timestamp};
+use nofx_core::{Error, LogKey, LogState, RecordKey, Result, Seq, StoreId, Timestamp};
+use nofx_journal::base::Mark;
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::files::{Files, ReadableFile};
-use nofx_journal::segment::Segment;
+use nofx_journal::segment::{HEADER_BYTES, NextFrame, Segment};
+use nofx_journal::tip::Tip;
 
 use crate::archive::{self, Archive};
 use crate::document::{self, Said};
 use crate::index;
 use crate::layout::{self, FileMeaning};
 use crate::lines::{self, LineSearch};
-use crate::load::{self, Reach};
-use crate::state::{LogSlot, RecordSlot, StoreState};
+use crate::listed::{Listed, LogSlot, RecordSlot};
 
-/// Reads every file. `None` if so much was applied while they were read that the journal no longer has what was read
-/// too early.
-pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<StoreState>> {
-    let mut state = StoreState::default();
-    let oldest = |segments: &[Segment]| segments.first().map(|first| first.header);
-    let before = oldest(&Segment::newest_run(files, &layout::AT, store)?);
-    walk(files, &mut |path, _| {
-        if let Some(named) = layout::named(path) {
-            take(files, &mut state, path, named)?;
+/// How often everything is read again if other processes changed it.
+const TRIES: usize = 20;
+/// The pause between two such attempts.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Reads every file.
+pub(crate) fn rebuild(files: &dyn Files, store: StoreId, root: &Path) -> Result<Listed> {
+    for _ in 0..TRIES {
+        let before = held(files, store)?;
+        let mut listed = Listed::default();
+        walk(files, &mut |path, _| {
+            if let Some(named) = layout::named(path) {
+                take(files, &mut listed, path, named)?;
+            }
+            Ok(())
+        })?;
+        index::complete(&mut listed, index::read(files)?);
+        let newest = listed.records.values().filter(|slot| !slot.damaged).map(|slot| slot.version).max();
+        // What was applied in between may have been read too early or too late.
+        if held(files, store)? == before {
+            listed.mark = Mark { last_seq: before.last_seq.max(newest), ..before };
+            return Ok(listed);
         }
-        Ok(())
-    })?;
-    index::complete(&mut state, index::read(files)?);
-    state.last_seq = state.records.values().filter(|slot| !slot.damaged).map(|slot| slot.version).max();
+        thread::sleep(PAUSE);
+    }
+    Err(Error::unavailable(format!("reading `{}`: its files kept changing", root.display())))
+}
+
+/// Returns up to where the files are known to hold everything: the tip says so, or the journal no longer has it.
+fn held(files: &dyn Files, store: StoreId) -> Result<Mark> {
+    let tip = files.open(Path::new(layout::TIP)).ok().and_then(|file| Tip::read(&*file).ok().flatten());
+    let applied = tip.map_or(0, |tip| tip.applied);
+    let mut mark = Mark::default();
     let segments = Segment::newest_run(files, &layout::AT, store)?;
-    if oldest(&segments) != before {
-        return Ok(None);
+    for (number, segment) in segments.iter().enumerate() {
+        let header = &segment.header;
+        if number > 0 && header.start.frame > applied {
+            break;
+        }
+        let Mark { last_seq, .. } = mark;
+        let start = header.start;
+        mark = Mark { frame: start.frame, chain: start.chain, commits: start.commits, last_seq, is_complete: false };
+        mark.last_seq = last_seq.max(header.last_seq);
+        let mut at = start;
+        while at.frame < applied
+            && let NextFrame::Group(commits, after) = segment.read(&at).during("reading", &segment.path)?
+        {
+            (mark, at) = (mark.after(&commits, &after), after);
+        }
+        if at.frame < applied {
+            // Behind damage: the frame itself may still be there.
+            let whole = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
+            if let Some(frame) = whole.iter().find(|frame| frame.number == applied) {
+                (mark.frame, mark.chain) = (applied, frame.checksum);
+            }
+        }
     }
-    if let Some(first) = segments.first() {
-        // The journal gave up everything before, because the files hold it.
-        state.base = first.header.start.frame;
-        state.base_commits = first.header.start.commits;
-        state.position = first.header.start;
+    match tip {
+        Some(Tip { durable, applied, .. }) if mark.frame < applied && durable.frame == applied => {
+            Ok(Mark { frame: applied, chain: durable.chain, commits: durable.commits, ..mark })
+        }
+        _ => Ok(mark),
     }
-    load::replay(files, &mut state, segments, None, reach)?;
-    Ok(Some(state))
 }
 
 /// Visits every file in the folders of records and logs.
@@ -59,7 +102,7 @@ pub(crate) fn walk(files: &dyn Files, visit: &mut dyn FnMut(&Path, &str) -> Resu
     Ok(())
 }
 
-fn take(files: &dyn Files, state: &mut StoreState, path: &Path, named: FileMeaning) -> Result<()> {
+fn take(files: &dyn Files, listed: &mut Listed, path: &Path, named: FileMeaning) -> Result<()> {
     match named {
         FileMeaning::Record(kind, id) => {
             let in_name = id.and_then(|id| RecordKey::new(kind, id).ok());
@@ -70,14 +113,14 @@ fn take(files: &dyn Files, state: &mut StoreState, path: &Path, named: FileMeani
                 Err(error) => return Err(error).during("reading", path),
             };
             let damaged = || Some((in_name?, RecordSlot { version: Seq::FIRST, body: None, damaged: true }));
-            state.records.extend(slot.or_else(damaged));
+            listed.records.extend(slot.or_else(damaged));
         }
         FileMeaning::Open(kind, id) => {
             let Some(file) = open(files, path)? else { return Ok(()) };
             let Some(log) = name_log(&*file, kind, id).during("reading", path)? else { return Ok(()) };
             let slot = measure(&*file, &log).during("reading", path)?;
             // A sealed file of the same log was finished before this one could be removed.
-            state.logs.entry(log).or_insert(slot);
+            listed.logs.entry(log).or_insert(slot);
         }
         FileMeaning::Sealed(kind, id) => {
             let Some(file) = open(files, path)? else { return Ok(()) };
@@ -96,10 +139,7 @@ fn take(files: &dyn Files, state: &mut StoreState, path: &Path, named: FileMeani
             };
             let is_unknown = counted.is_none();
             let (length, last_at) = counted.unwrap_or_default();
-            let missing = LogSlot::missing(&log);
-            let (sealed, base, base_at) = (LogState::Sealed, length, last_at);
-            let slot = LogSlot { state: sealed, length, last_at, base, bytes: 0, base_at, is_unknown, ..missing };
-            state.logs.insert(log, slot);
+            listed.logs.insert(log, LogSlot { state: LogState::Sealed, length, last_at, bytes: 0, is_unknown });
         }
     }
     Ok(())
@@ -158,6 +198,5 @@ fn measure(file: &dyn ReadableFile, log: &LogKey) -> std::io::Result<LogSlot> {
     let Some(entry) = last else { return Ok(missing) };
     let bytes = lines.find(entry.position)? + lines::length(&entry);
     let length = entry.position + 1;
-    let at = Some(entry.at);
-    Ok(LogSlot { length, last_at: at, base: length, bytes, base_at: at, ..missing })
+    Ok(LogSlot { length, last_at: Some(entry.at), bytes, ..missing })
 }

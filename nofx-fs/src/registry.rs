@@ -66,7 +66,7 @@ fn make(path: &Path) -> Result<()> {
 /// Releases a store. If something was committed, the last handle waits until the files have it, because readers do not
 /// apply it. What they lack after a minute is in the journal.
 pub(crate) fn let_go(shared: Arc<OpenFolder>) {
-    let waits = shared.opened_writer().is_some_and(|writer| writer.has_committed());
+    let waits = shared.engine.has_committed();
     let (done, is_done) = mpsc::channel::<()>();
     let dropping = thread::Builder::new().name("nofx-fs-close".to_owned()).spawn(move || {
         drop(shared);

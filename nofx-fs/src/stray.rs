@@ -12,7 +12,7 @@ use crate::archive::Archive;
 use crate::document::{self, Said};
 use crate::layout::{self, FileMeaning};
 use crate::lines;
-use crate::state::StoreState;
+use crate::store::Keys;
 
 /// An intact record or log that is not listed.
 #[derive(Debug)]
@@ -22,16 +22,16 @@ pub(crate) enum Stray {
 }
 
 impl Stray {
-    /// Reads the file of a record or a log that a state does not list. `None` if it lists it, or if the file is not
+    /// Reads the file of a record or a log that a store does not list. `None` if it lists it, or if the file is not
     /// intact.
-    pub(crate) fn read(files: &dyn Files, state: &StoreState, path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn read(files: &dyn Files, keys: &Keys, path: &Path) -> Result<Option<Self>> {
         let read = match layout::named(path) {
-            Some(FileMeaning::Record(..)) => record(files, state, path),
+            Some(FileMeaning::Record(..)) => record(files, keys, path),
             Some(FileMeaning::Open(kind, id)) => {
-                log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), false)
+                log(files, keys, path, id.and_then(|id| LogKey::new(kind, id).ok()), false)
             }
             Some(FileMeaning::Sealed(kind, id)) => {
-                log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), true)
+                log(files, keys, path, id.and_then(|id| LogKey::new(kind, id).ok()), true)
             }
             None => Ok(None),
         };
@@ -74,30 +74,29 @@ impl Stray {
     }
 }
 
-fn record(files: &dyn Files, state: &StoreState, path: &Path) -> io::Result<Option<Stray>> {
+fn record(files: &dyn Files, keys: &Keys, path: &Path) -> io::Result<Option<Stray>> {
     let bytes = files.read(path)?.unwrap_or_default();
     let Some(Ok(Said::Record(key, _, Some(body)))) = std::str::from_utf8(&bytes).ok().map(document::read) else {
         return Ok(None);
     };
     // A deletion counts even if the files do not reflect it yet.
-    let is_known = state.records.contains_key(&key) || state.is_unapplied(&key);
-    Ok((!is_known && layout::record(&key) == path).then_some(Stray::Record(key, body)))
+    Ok((!keys.has_record(&key) && layout::record(&key) == path).then_some(Stray::Record(key, body)))
 }
 
 fn log(
     files: &dyn Files,
-    state: &StoreState,
+    keys: &Keys,
     path: &Path,
     in_name: Option<LogKey>,
     is_sealed: bool,
 ) -> io::Result<Option<Stray>> {
-    if in_name.as_ref().is_some_and(|log| state.logs.contains_key(log)) {
+    if in_name.as_ref().is_some_and(|log| keys.has_log(log)) {
         return Ok(None);
     }
     let file = files.open(path)?;
     let Some(plain) = plain(&*file, is_sealed)? else { return Ok(None) };
     let head = plain.split(|byte| *byte == b'\n').next().and_then(lines::read_heading);
-    let Some(log) = in_name.or(head).filter(|log| !state.logs.contains_key(log)) else { return Ok(None) };
+    let Some(log) = in_name.or(head).filter(|log| !keys.has_log(log)) else { return Ok(None) };
     let named = if is_sealed { layout::sealed_log(&log) } else { layout::open_log(&log) };
     let Some(text) = plain.strip_prefix(lines::heading(&log).as_slice()).filter(|_| named == path) else {
         return Ok(None);

@@ -7,6 +7,7 @@
 //! under the apply lock. For the holder of that lock, `Follower::apply_holding` collects the run and `Base::apply`
 //! stores it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
@@ -19,8 +20,6 @@ use crate::shared_files::SharedFiles;
 use crate::tail::Amount;
 use crate::writer::JournalWriter;
 
-/// At this amount the base is brought up to date; it is also the size of one run.
-pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
 /// Beyond this, commits wait until the base is up to date, or report why that is impossible. Each process that has the
 /// store open holds the journal beyond the base in memory: at least these bytes, more for small entries.
 pub(crate) const HARD_BOUND: Amount = Amount { bytes: 16 << 20, commits: u64::MAX };
@@ -47,7 +46,7 @@ impl JournalWriter {
     /// Commits made during a run wait for a later one: a run costs the same flushes for one commit as for a thousand,
     /// and they delay commits.
     fn apply_all(&self) -> Result<()> {
-        while self.apply_run()? == ApplyOutcome::Run && self.is_beyond(SOFT_BOUND) && !self.requests.is_stopped() {}
+        while self.advance()? && self.is_worth_a_run() && !self.requests.is_stopped() {}
         if self.base_may_lag() {
             self.requests.committed(false);
         }
@@ -64,9 +63,27 @@ impl JournalWriter {
         let Some((shared_files, _held)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else {
             return Ok(ApplyOutcome::Not);
         };
-        let applied = self.follower.apply_holding(&shared_files, SOFT_BOUND, false);
-        *self.stuck() = applied.as_ref().err().filter(|error| matches!(error, Error::Corrupt(_))).cloned();
+        // A base that could not take in a part of the last run may have taken in the rest. So that nothing waits for
+        // that part, the next run has all that follows.
+        let most = if self.last_run_failed.load(Ordering::Relaxed) { Amount::ALL } else { self.run_size() };
+        let applied = self.follower.apply_holding(&shared_files, most, false);
+        self.last_run_failed.store(applied.is_err(), Ordering::Relaxed);
+        *self.stuck() = applied.as_ref().err().filter(|error| self.follower.base.stops_commits(error)).cloned();
         Ok(if applied? { ApplyOutcome::Run } else { ApplyOutcome::Not })
+    }
+
+    /// Brings the base up to date with everything, unless another process is doing so.
+    pub(crate) fn apply_rest(&self) -> Result<()> {
+        self.follower.follow()?;
+        while self.base_may_lag() && self.advance()? {}
+        Ok(())
+    }
+
+    /// Gives the base one run. Returns whether it got further: it does not if another process is applying, or where the
+    /// journal is damaged.
+    fn advance(&self) -> Result<bool> {
+        let before = self.follower.tail().start().frame;
+        Ok(self.apply_run()? == ApplyOutcome::Run && self.follower.tail().start().frame > before)
     }
 
     /// Gives the base one run and, if nothing is left after it, lets it say that it is complete. If another process
@@ -79,7 +96,7 @@ impl JournalWriter {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((_, _held_too)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else { return Ok(()) };
         self.catch_up(&mut turn, &shared_files)?;
-        self.follower.apply_holding(&shared_files, SOFT_BOUND, true).map(drop)
+        self.follower.apply_holding(&shared_files, self.run_size(), true).map(drop)
     }
 
     /// Records in the base that it is no longer complete, before the journal gets what it lacks. For the holder of the
@@ -108,6 +125,15 @@ impl JournalWriter {
     /// Returns whether the journal may hold something that the base lacks.
     pub(crate) fn base_may_lag(&self) -> bool {
         self.follower.tail().amount() != Amount::default()
+    }
+
+    /// Returns whether it may hold as much of it as is worth a run.
+    pub(crate) fn is_worth_a_run(&self) -> bool {
+        self.is_beyond(self.run_size())
+    }
+
+    fn run_size(&self) -> Amount {
+        Amount { bytes: self.options.run_bytes, commits: self.options.run_commits }
     }
 
     /// Returns whether it may hold at least this much of it.

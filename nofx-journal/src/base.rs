@@ -33,6 +33,19 @@ pub trait Base: Debug + Send + Sync {
     ///
     /// Called by one process at a time, the holder of the apply lock.
     fn apply(&self, run: &Run) -> Result<()>;
+
+    /// Returns whether the base can be read although its journal is missing, or is that of another store. It then
+    /// answers with what it holds, and what the journal is known to have held beyond that is doubtful; nothing is
+    /// committed until the journal is repaired. Otherwise every answer is `Corrupt`.
+    fn is_readable_alone(&self) -> bool {
+        false
+    }
+
+    /// Returns whether commits fail with this error of [`apply`](Self::apply), because the base can take in nothing
+    /// any more. Otherwise they go on until the journal holds too much that the base lacks.
+    fn stops_commits(&self, error: &Error) -> bool {
+        matches!(error, Error::Corrupt(_))
+    }
 }
 
 /// A base at a single point in time.
@@ -41,6 +54,11 @@ pub trait Snapshot {
     fn mark(&self) -> Mark;
     /// Returns the version of a record, without loading its body.
     fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError>;
+    /// Returns whether a record whose version cannot be read can be overwritten all the same, because applying a commit
+    /// reads nothing of it.
+    fn overwrites_damage(&self) -> bool {
+        false
+    }
     /// Returns a record.
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError>;
     /// Returns the keys of the records that a query finds, in its direction, ignoring its limit, each with the record
@@ -72,6 +90,9 @@ pub type Rows<'a, T> = Box<dyn Iterator<Item = Result<T, SnapshotError>> + 'a>;
 pub enum SnapshotError {
     /// The base no longer shows what it showed when the snapshot was taken, because its files change in place.
     Moved,
+    /// An item is not what the snapshot lists: it was changed since, or it is damaged. This error describes the damage,
+    /// and is the answer if nothing was committed or applied in between.
+    Differs(Error),
     /// It cannot be read.
     Failed(Error),
 }

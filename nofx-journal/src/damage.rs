@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nofx_core::{Error, Key, Result};
+use nofx_core::{Error, Key, LogKey, Result};
 
 use crate::base::{Mark, SnapshotError};
 use crate::codec::Commit;
@@ -60,6 +60,12 @@ impl Doubts {
         }
     }
 
+    /// Returns the error for an entry that is neither in the base nor in the journal.
+    pub(crate) fn missing(&self, log: &LogKey, position: u64) -> Error {
+        let damage = self.0.as_ref().map(|damage| format!(": {}", damage.what)).unwrap_or_default();
+        Error::corrupt(format!("{log}: position {position}{damage}"))
+    }
+
     /// Returns the error with which a list or the feed ends if it may lack what the journal lost.
     pub(crate) fn of_lists(&self) -> Option<Error> {
         let damage = self.0.as_ref().filter(|damage| !damage.lost.is_empty())?;
@@ -96,6 +102,7 @@ impl Follower {
             tail: Tail::at(mark),
             reached: 0,
             last,
+            believed: seen.3,
             what: None,
             lost: vec![],
             is_guessed: false,
@@ -157,6 +164,8 @@ struct Around<'f> {
     reached: u64,
     /// The last acknowledged frame, if known. Later frames do not count.
     last: Option<u64>,
+    /// The place after it.
+    believed: Option<Position>,
     /// A frame that is known to have been durable.
     known: u64,
     /// Where the first damage is, as text. The tail ends before it.
@@ -192,6 +201,11 @@ impl Around<'_> {
             self.note(|folder| format!("`{folder}`: frames {first} to {last} are missing"));
             self.lose_headless(first, last)?;
         }
+        let position = self.tail.position();
+        if self.believed.is_some_and(|until| until.frame == position.frame && !until.is_same_frame(&position)) {
+            let (frame, two_writers) = (position.frame, self.follower.two_writers());
+            self.note(|_| format!("{two_writers}, in frame {frame}"));
+        }
         if self.reached < self.mark.frame {
             let (end, held) = (self.reached, self.mark.frame);
             self.note(|folder| format!("`{folder}`: it ends at frame {end}, but the base holds frame {held}"));
@@ -214,10 +228,15 @@ impl Around<'_> {
             return Ok(());
         }
         if segment_files(&**files, layout)?.len() > whole {
-            self.note(|folder| format!("`{folder}`: frame {} is in a segment without a header", held + 1));
             self.is_guessed = first.or(self.last).is_none();
-            let end = first.or(self.last).unwrap_or(held + 1).max(held + 1);
+            let end = first.or(self.last).unwrap_or(held + 1).max(held);
             self.reached = end;
+            if end == held {
+                // It was reported that no frame follows those of the base.
+                self.note(|folder| format!("`{folder}`: a segment has no header"));
+                return Ok(());
+            }
+            self.note(|folder| format!("`{folder}`: frame {} is in a segment without a header", held + 1));
             return self.lose_headless(held + 1, end);
         }
         match (first, whole) {
@@ -233,9 +252,22 @@ impl Around<'_> {
                 self.is_new = true;
                 Ok(())
             }
-            (None, 0) => Err(self.follower.without_journal()),
-            (None, _) => Err(Error::corrupt(format!("`{folder}`: it is the journal of another store"))),
+            (None, 0) if !self.follower.base.is_readable_alone() => Err(self.follower.without_journal()),
+            (None, 0) => self.go_without("the journal of the store is missing"),
+            (None, _) if !self.follower.base.is_readable_alone() => {
+                Err(Error::corrupt(format!("`{folder}`: it is the journal of another store")))
+            }
+            (None, _) => self.go_without("it is the journal of another store"),
         }
+    }
+
+    /// Goes on with what the base holds alone: what was reported beyond that is lost.
+    fn go_without(&mut self, what: &str) -> Result<()> {
+        self.note(|folder| format!("`{folder}`: {what}"));
+        self.is_guessed = self.last.is_none();
+        let (first, last) = (self.mark.frame + 1, self.known);
+        self.reached = last;
+        if last < first { Ok(()) } else { self.lose_headless(first, last) }
     }
 
     /// Reads a segment up to a frame, if one is given, or to its end.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, StoreId};
 
-use crate::applier::{self, SOFT_BOUND};
+use crate::applier;
 use crate::base::{Base, Mark};
 use crate::fault::During;
 use crate::files::{Files, WritableFiles};
 use crate::follower::Follower;
 use crate::layout::Layout;
-use crate::options::Options;
+use crate::options::{Applies, Options};
 use crate::repair::only_without;
 use crate::segment::{Segment, segment_files};
 use crate::shared_files::{SharedFiles, lock_files};
@@ -25,8 +25,9 @@ const SHORT: Duration = Duration::from_secs(1);
 ///
 /// Reads go through its [`follower`](Self::follower), which has nothing to write with. The writing part is created by
 /// the first commit. Dropping it brings the base up to date with at most one run, if something was committed here and
-/// either the store was open for more than a second or [`Options::apply_after`], or the journal holds 1 MiB or 1,000
-/// commits that the base lacks. What the base then still lacks is in the journal, where every process reads it.
+/// either the store was open for more than a second or [`Options::apply_after`], or the journal holds as much as a
+/// [run](Options::run_bytes) that the base lacks. What the base then still lacks is in the journal, where every process
+/// reads it. [`Options::applies`] may say otherwise.
 #[derive(Debug)]
 pub struct Engine {
     follower: Arc<Follower>,
@@ -145,6 +146,19 @@ impl Engine {
         }
     }
 
+    /// Returns whether something was committed here.
+    pub fn has_committed(&self) -> bool {
+        self.lock_writer().as_ref().is_some_and(|writing| writing.writer.has_committed())
+    }
+
+    /// Runs something while no other thread or process commits or brings the base up to date. It must call nothing
+    /// else here: that would wait for itself.
+    ///
+    /// `Locked` if another process does so for longer than [`Options::lock_wait`].
+    pub fn alone<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.writer()?.alone(act)
+    }
+
     /// Waits for a commit in flight.
     pub fn wait_for_commits(&self) {
         let writer = self.lock_writer().as_ref().map(|writing| writing.writer.clone());
@@ -241,9 +255,12 @@ impl Engine {
             return Ok(writing.writer.clone());
         }
         let writer = Arc::new(JournalWriter::open(self.follower.clone(), writable.clone(), self.options.clone())?);
-        let working = writer.clone();
-        // Without the thread the store works, and its base catches up when the store is closed.
-        let applier = thread::Builder::new().name("nofx-apply".to_owned()).spawn(move || applier::run(&working)).ok();
+        let mut applier = None;
+        if self.options.applies != Applies::OnRequest {
+            let working = writer.clone();
+            // Without the thread the store works, and its base catches up when the store is closed.
+            applier = thread::Builder::new().name("nofx-apply".to_owned()).spawn(move || applier::run(&working)).ok();
+        }
         *writing = Some(Writing { writer: writer.clone(), applier });
         Ok(writer)
     }
@@ -258,9 +275,13 @@ impl Drop for Engine {
             // What it could not bring up to date is in the journal.
             _ = applier.join();
         }
-        let is_due = self.opened.has_passed() || writer.is_beyond(SOFT_BOUND);
-        if writer.has_committed() && is_due {
-            _ = writer.complete();
+        if !writer.has_committed() {
+            return;
+        }
+        match self.options.applies {
+            Applies::InRuns if self.opened.has_passed() || writer.is_worth_a_run() => _ = writer.complete(),
+            Applies::InRuns | Applies::OnRequest => {}
+            Applies::AllAtClose => _ = writer.apply_rest(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Following: keeping the tail of a store up to date with what other processes commit and apply.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use nofx_core::{Error, Result, StoreId};
+use nofx_core::{BackendInfo, Error, LogKey, RecordKey, Result, Seq, StoreId};
 
 use crate::base::{Base, Mark};
 use crate::fault::During;
@@ -28,8 +29,27 @@ pub struct Follower {
     pub(crate) base: Arc<dyn Base>,
     /// The tip, open as long as it is the file that other processes find.
     tip: Mutex<Option<Arc<dyn ReadableFile>>>,
+    /// The last frame that a tip reported to this process.
+    reported: AtomicU64,
+    /// Set once something else was found in the place of the store: this process never continues with that.
+    replaced: OnceLock<Error>,
     /// Held exclusively, also while reading the journal further: the base is not accessed while it is held.
     tail: Mutex<Tail>,
+}
+
+/// What only the journal holds: the base may lack it.
+#[derive(Clone, Debug, Default)]
+pub struct Unapplied {
+    /// How many bytes it has in the journal.
+    pub bytes: u64,
+    /// How many commits it is.
+    pub commits: u64,
+    /// The last version that was assigned.
+    pub last_seq: Option<Seq>,
+    /// The records that it writes or deletes.
+    pub records: Vec<RecordKey>,
+    /// The logs that it changes.
+    pub logs: Vec<LogKey>,
 }
 
 /// The result of an attempt to follow.
@@ -45,7 +65,16 @@ enum Followed {
 impl Follower {
     /// Returns a follower that knows nothing yet.
     pub fn new(files: Arc<dyn Files>, layout: Layout, store: StoreId, base: Arc<dyn Base>) -> Self {
-        Self { files, layout, store, base, tip: Mutex::default(), tail: Mutex::default() }
+        Self {
+            files,
+            layout,
+            store,
+            base,
+            tip: Mutex::default(),
+            reported: AtomicU64::new(0),
+            replaced: OnceLock::new(),
+            tail: Mutex::default(),
+        }
     }
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -77,9 +106,18 @@ impl Follower {
     }
 
     fn follow_by(&self, believe: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
+        if let Some(replaced) = self.replaced.get() {
+            return Err(replaced.clone());
+        }
+        self.try_follow(believe).inspect_err(|error| self.note_replaced(error))
+    }
+
+    fn try_follow(&self, believe: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
         let (mut before, mut repeats) = (None, 0);
         for _ in 0..TRIES {
+            let reported = self.reported.load(Ordering::SeqCst);
             let tip = self.tip();
+            self.refuse_less(tip, reported)?;
             let believed = believe(tip);
             if self.is_damaged_as_before(tip, believed)? {
                 return Ok((self.position().frame, believed));
@@ -114,9 +152,57 @@ impl Follower {
         )))
     }
 
+    /// Fails if a tip reports less than one did before, which no holder of the lock lets it do: it belongs to an older
+    /// copy of the store.
+    fn refuse_less(&self, tip: Option<Tip>, reported: u64) -> Result<()> {
+        let Some(tip) = tip else { return Ok(()) };
+        self.note_reported(tip.durable.frame);
+        if tip.durable.frame < reported { Err(self.replaced()) } else { Ok(()) }
+    }
+
+    /// Notes the frame in a tip.
+    pub(crate) fn note_reported(&self, frame: u64) {
+        self.reported.fetch_max(frame, Ordering::SeqCst);
+    }
+
+    /// Makes the error for another copy of the store in its place.
+    pub(crate) fn replaced(&self) -> Error {
+        let folder = self.layout.folder().display();
+        Error::replaced(format!("another copy of the store was put at `{folder}` while it was open"))
+    }
+
+    /// Describes that two processes wrote at once, which a lock should have prevented.
+    pub(crate) fn two_writers(&self) -> String {
+        let (folder, no_locks) = (self.layout.folder().display(), BackendInfo::NO_LOCKS);
+        format!(
+            "`{folder}` was written by two processes at once: {no_locks} there, as in many network and synced folders"
+        )
+    }
+
     /// Makes the error for a base whose journal is missing.
     pub(crate) fn without_journal(&self) -> Error {
         Error::corrupt(format!("`{}`: the journal of the store is missing", self.layout.folder().display()))
+    }
+
+    /// Reads the journal again from where the base ends. `Replaced` if it lacks what was known here.
+    pub(crate) fn look_again(&self) -> Result<()> {
+        let (tip, mark) = (self.tip(), self.base.snapshot()?.mark());
+        let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
+        self.begin(tip, &mark, &segments).inspect_err(|error| self.note_replaced(error))
+    }
+
+    fn note_replaced(&self, error: &Error) {
+        if matches!(error, Error::Replaced(_)) {
+            _ = self.replaced.set(error.clone());
+        }
+    }
+
+    /// Returns what only the journal holds, as far as it was followed.
+    pub fn unapplied(&self) -> Unapplied {
+        let tail = self.tail();
+        let (records, logs) = tail.keys();
+        let Amount { bytes, commits } = tail.amount();
+        Unapplied { bytes, commits, last_seq: tail.end().last_seq, records, logs }
     }
 
     /// Forgets everything, so that the journal is read again from where the base ends.
@@ -323,10 +409,7 @@ impl Follower {
                 is_contradicted |= contradicts(&at);
             }
             if is_contradicted || at.frame < known.frame {
-                let folder = self.layout.folder().display();
-                return Err(Error::replaced(format!(
-                    "another copy of the store was put at `{folder}` while it was open"
-                )));
+                return Err(self.replaced());
             }
         }
         *self.tail() = tail;

@@ -31,7 +31,8 @@ pub(crate) struct TailCopy {
 #[derive(Debug)]
 pub(crate) struct GroupState {
     last_seq: Option<Seq>,
-    records: HashMap<RecordKey, Option<Seq>>,
+    /// An error only matters if a batch expects something of the record.
+    records: HashMap<RecordKey, Result<Option<Seq>>>,
     logs: HashMap<LogKey, LogHead>,
     batches: HashMap<BatchId, Committed>,
 }
@@ -81,8 +82,11 @@ impl NamedKeys {
         };
         for (key, last) in self.records.iter().zip(copied.records) {
             let version = match last.filter(|last| last.frame > held) {
-                Some(last) => last.record.map(|(version, _)| version),
-                None => base.version(key)?,
+                Some(last) => Ok(last.record.map(|(version, _)| version)),
+                None => match base.version(key) {
+                    Err(SnapshotError::Failed(error)) if base.overwrites_damage() => Err(error),
+                    version => Ok(version?),
+                },
             };
             known.records.insert(key.clone(), version);
         }
@@ -115,7 +119,7 @@ impl GroupState {
 /// Everything that a batch asks for was named.
 impl View for GroupState {
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
-        Ok(self.records.get(key).copied().flatten())
+        self.records.get(key).cloned().unwrap_or(Ok(None))
     }
 
     fn head(&mut self, log: &LogKey) -> Result<LogHead> {
@@ -128,7 +132,7 @@ impl View for GroupState {
 /// `store` is the store just before the group, `last_seq` the last version that was assigned, and `remembered` has the
 /// first outcomes of those batches that were committed before. The store is asked only for what the batches expect and
 /// for the logs that they change; its errors are returned.
-pub fn judge(
+fn judge(
     store: &mut dyn View,
     mut last_seq: Option<Seq>,
     mut remembered: HashMap<BatchId, Committed>,

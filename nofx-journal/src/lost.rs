@@ -12,9 +12,9 @@ use crate::segment::{self, Position, Segment};
 
 /// One or more frames that cannot be read.
 #[derive(Clone, Debug)]
-pub struct LostFrames {
+pub(crate) struct LostFrames {
     /// Their numbers.
-    pub frames: RangeInclusive<u64>,
+    pub(crate) frames: RangeInclusive<u64>,
     /// The bytes in their place, up to the next whole frame.
     bytes: Vec<u8>,
     /// Set if the bytes are not that many frames, each with one wrong byte, so that they may concern any key.
@@ -23,7 +23,7 @@ pub struct LostFrames {
 
 impl LostFrames {
     /// Examines the bytes at a place where frames should begin, up to the frame with a number.
-    pub fn at(segment: &Segment, at: &Position, last: u64) -> io::Result<Self> {
+    pub(crate) fn at(segment: &Segment, at: &Position, last: u64) -> io::Result<Self> {
         let next = segment.whole_groups(at.offset)?.iter().map(|frame| frame.offset).min();
         let bytes = segment.file.read_range(at.offset, next.unwrap_or(u64::MAX))?;
         let is_blank = !segment.resembles_frames(at, &bytes, last);
@@ -31,7 +31,7 @@ impl LostFrames {
     }
 
     /// Examines the segments without a header, which may have held some frames.
-    pub fn without_header(files: &dyn Files, layout: &Layout, frames: RangeInclusive<u64>) -> Result<Self> {
+    pub(crate) fn without_header(files: &dyn Files, layout: &Layout, frames: RangeInclusive<u64>) -> Result<Self> {
         let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
         let mut bytes = Vec::new();
         for path in segment::segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path)) {
@@ -42,7 +42,7 @@ impl LostFrames {
     }
 
     /// Returns whether it may concern a key: whether it contains the key, with at most one different byte.
-    pub fn may_concern(&self, key: &impl nofx_core::Key) -> bool {
+    pub(crate) fn may_concern(&self, key: &impl nofx_core::Key) -> bool {
         if self.is_blank {
             return true;
         }

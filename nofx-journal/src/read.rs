@@ -74,7 +74,8 @@ impl Follower {
                 let head = |(log, mut tail): (&LogKey, LogTail)| {
                     tail.forget(base.mark().frame);
                     doubts.about(log, tail.touched())?;
-                    Ok(tail.head(log, base.head(log)?).unwrap_or_else(|| LogHead::missing(log.clone())))
+                    let below = if tail.removed.is_some() { None } else { base.head(log)? };
+                    Ok(tail.head(log, below).unwrap_or_else(|| LogHead::missing(log.clone())))
                 };
                 logs.iter().zip(copied).map(head).collect()
             },
@@ -115,7 +116,7 @@ impl Follower {
                 let held = base.mark().frame;
                 tail.forget(held);
                 let doubt = doubts.about(log, tail.touched()).err();
-                let head = base.head(log)?;
+                let head = if tail.removed.is_some() { None } else { base.head(log)? };
                 let in_base = head.as_ref().map_or(0, |head| head.length);
                 let length = tail.head(log, head).map_or(0, |head| head.length);
                 // The existing content of a log is known, but perhaps not where it ends.
@@ -126,9 +127,11 @@ impl Follower {
                 }
                 let range = query.range.start.min(length)..query.range.end.min(length);
                 recent.retain(|(frame, entry)| *frame > held && range.contains(&entry.position));
+                // A base that had to be rebuilt may hold more entries than its mark says.
+                let in_base = in_base.min(recent.first().map_or(u64::MAX, |(_, entry)| entry.position));
                 let recent = recent.into_iter().map(|(_, entry)| Ok(entry));
                 let older = base.entries(log, range.start.min(in_base)..range.end.min(in_base), query.direction);
-                let missing = |position| SnapshotError::from(Error::corrupt(format!("{log}: position {position}")));
+                let missing = |position| SnapshotError::from(doubts.missing(log, position));
                 let Page { items, .. } = match query.direction {
                     Direction::Forward => {
                         let mut next = range.start;
@@ -196,7 +199,10 @@ impl Follower {
                     let Some(rows) = base.commits(from)? else { return Ok(None) };
                     found = rows.take(limit.min((held - from) as usize)).collect::<Result<_, _>>()?;
                 }
-                found.extend(recent.into_iter().map(|(_, commit)| commit).take(limit - found.len()));
+                // Unless the base could not answer up to its end.
+                if from.saturating_add(found.len() as u64) >= held {
+                    found.extend(recent.into_iter().map(|(_, commit)| commit).take(limit - found.len()));
+                }
                 match doubts.of_lists() {
                     // It ends before what the journal lost.
                     Some(error) if found.is_empty() && limit > 0 && from <= end.max(held) => Err(error.into()),
@@ -256,11 +262,14 @@ impl Follower {
             match answer {
                 Ok(answer) => return Ok(answer),
                 Err(SnapshotError::Failed(error)) => return Err(error),
+                Err(SnapshotError::Differs(error)) if before.replace((tip, mark)) == Some((tip, mark)) => {
+                    return Err(error);
+                }
                 Err(SnapshotError::Moved) if before.replace((tip, mark)) == Some((tip, mark)) => {
                     let (frame, folder) = (mark.frame + 1, self.layout.folder().display());
                     return Err(Error::corrupt(format!("the base ends before frame {frame}, where `{folder}` begins")));
                 }
-                Err(SnapshotError::Moved) => {}
+                Err(SnapshotError::Moved | SnapshotError::Differs(_)) => {}
             }
         }
         Err(Error::unavailable(format!(
@@ -343,7 +352,9 @@ fn page<R, T>(
         }
         match row.and_then(&load) {
             Ok(item) => page.push(size(&item), item),
-            Err(SnapshotError::Failed(_)) if !page.items().is_empty() => return Ok(page.end(true)),
+            Err(SnapshotError::Failed(_) | SnapshotError::Differs(_)) if !page.items().is_empty() => {
+                return Ok(page.end(true));
+            }
             Err(error) => return Err(error),
         }
     }

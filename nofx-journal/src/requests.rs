@@ -20,19 +20,19 @@ struct Request {
 
 /// The requests to the thread that applies what was committed, and its pauses.
 #[derive(Debug, Default)]
-pub struct Requests {
+pub(crate) struct Requests {
     request: Mutex<Request>,
     bell: Condvar,
 }
 
 impl Requests {
     /// Reports that something was committed. If `full`, there is enough to apply it at once.
-    pub fn committed(&self, full: bool) {
+    pub(crate) fn committed(&self, full: bool) {
         self.ask(Request { dirty: true, full, stop: false });
     }
 
     /// Ends [`serve`](Self::serve), because the store is being closed.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.ask(Request { stop: true, ..Request::default() });
     }
 
@@ -43,7 +43,7 @@ impl Requests {
 
     /// Applies what was committed, until the store is closed: so long `after` the first commit, or at once if there is
     /// enough. After a failure it tries again, at first after a second, later after up to half a minute.
-    pub fn serve(&self, after: Duration, apply: impl Fn() -> Result<()>) {
+    pub(crate) fn serve(&self, after: Duration, apply: impl Fn() -> Result<()>) {
         let mut pause = None;
         while !self.wait(pause, after).stop {
             pause = match apply() {

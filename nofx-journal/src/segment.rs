@@ -31,7 +31,7 @@ const SPARE_SEGMENTS: usize = 2;
 
 /// Which segments the next generation may begin in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spares {
+pub(crate) enum Spares {
     /// Any that is no longer needed but the last one: a new file if there is no other.
     #[default]
     KeepLast,
@@ -43,7 +43,7 @@ impl Spares {
     /// Returns what a group may use: the last spare segment is for those that only remove, so that they still succeed on
     /// a full disk.
     #[must_use]
-    pub fn for_group(group: &[Batch]) -> Self {
+    pub(crate) fn for_group(group: &[Batch]) -> Self {
         if group.iter().all(Batch::only_removes) { Self::TakeLast } else { Self::KeepLast }
     }
 }
@@ -65,7 +65,7 @@ pub struct Position {
 
 impl Position {
     /// Returns whether the same frame precedes both places.
-    pub fn is_same_frame(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_frame(&self, other: &Self) -> bool {
         (self.frame, self.chain) == (other.frame, other.chain)
     }
 }
@@ -191,24 +191,8 @@ impl Segment {
         Ok(all.split_off(gap.map_or(0, |at| at + 1)))
     }
 
-    /// Returns whether the journal has a different frame in the place of the last one before a place. `false` if it
-    /// does not reach back that far.
-    pub fn contradicts(files: &dyn Files, layout: &Layout, store: StoreId, at: &Position) -> Result<bool> {
-        let run = Self::newest_run(files, layout, store)?;
-        let Some(segment) = run.iter().rfind(|segment| segment.header.start.frame <= at.frame) else {
-            return Ok(false);
-        };
-        let mut position = segment.header.start;
-        while position.frame < at.frame
-            && let NextFrame::Group(_, after) = segment.read(&position).during("reading", &segment.path)?
-        {
-            position = after;
-        }
-        Ok(position.frame == at.frame && position.chain != at.chain)
-    }
-
     /// Finds the segment in which the journal continues after the end of a generation.
-    pub fn next(files: &dyn Files, layout: &Layout, store: StoreId, end: &Position) -> Result<Option<Self>> {
+    pub(crate) fn next(files: &dyn Files, layout: &Layout, store: StoreId, end: &Position) -> Result<Option<Self>> {
         Ok(Self::all(files, layout, store)?.into_iter().rfind(|segment| {
             let start = &segment.header.start;
             start.generation > end.generation && start.is_same_frame(end)
@@ -220,7 +204,7 @@ impl Segment {
     ///
     /// The base must be known to hold every frame up to `applied` durably: the applier reported so after its own flush.
     /// Surplus segments are removed. Returns the new one with its file, for writing.
-    pub fn begin_next(
+    pub(crate) fn begin_next(
         writable: &dyn WritableFiles,
         layout: &Layout,
         header: Header,
@@ -285,7 +269,7 @@ impl Segment {
     ///
     /// If another writer's flush failed, the disk lacks them although the system shows them; another flush alone would
     /// not write them.
-    pub fn write_again(&self, file: &dyn WritableFile, from: u64, to: u64) -> io::Result<()> {
+    pub(crate) fn write_again(&self, file: &dyn WritableFile, from: u64, to: u64) -> io::Result<()> {
         file.write_at(&self.file.read_range(from, to)?, from)
     }
 
@@ -330,7 +314,7 @@ impl Segment {
     ///
     /// The head is proven only by the head of the next frame, which repeats its checksum. The commits in the group are not
     /// counted.
-    pub fn skip(&self, at: &Position) -> io::Result<Option<Position>> {
+    pub(crate) fn skip(&self, at: &Position) -> io::Result<Option<Position>> {
         let follows = |frame: &Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
         Ok(self.head(at.offset)?.filter(follows).map(|frame| Position {
             offset: at.offset + FRAME_HEAD_BYTES as u64 + u64::from(frame.length),
@@ -378,13 +362,13 @@ impl Segment {
     }
 
     /// Returns whether a frame seems to begin at a place.
-    pub fn has_head(&self, at: &Position) -> io::Result<bool> {
+    pub(crate) fn has_head(&self, at: &Position) -> io::Result<bool> {
         Ok(self.skip(at)?.is_some())
     }
 
     /// Returns whether its path still refers to this file in this use: it still has the last frame, which begins at an
     /// offset and ends at the place, or it is still new.
-    pub fn is_intact_in_place(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
+    pub(crate) fn is_intact_in_place(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
         if !self.is_in_place()? {
             return Ok(false);
         }
@@ -394,14 +378,14 @@ impl Segment {
     }
 
     /// Returns whether a different whole frame with the same number is in the place of the last one.
-    pub fn has_different_frame(&self, offset: u64, after: &Position) -> io::Result<bool> {
+    pub(crate) fn has_different_frame(&self, offset: u64, after: &Position) -> io::Result<bool> {
         let Some(frame) = self.head(offset)? else { return Ok(false) };
         let before = Position { frame: after.frame - 1, chain: frame.previous, offset, ..*after };
         Ok(matches!(self.read(&before)?, NextFrame::Group(_, other) if other.chain != after.chain))
     }
 
     /// Returns whether its path still refers to this file.
-    pub fn is_in_place(&self) -> io::Result<bool> {
+    pub(crate) fn is_in_place(&self) -> io::Result<bool> {
         self.file.is_at(&self.path)
     }
 
@@ -413,7 +397,7 @@ impl Segment {
     }
 
     /// Makes the frame of a group for the place after `at`, and returns where it ends.
-    pub fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
+    pub(crate) fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
         let mut payload = Encoder(vec![0; FRAME_HEAD_BYTES]);
         payload.number(commits.len() as u64);
         commits.iter().for_each(|commit| commit.write(&mut payload));
@@ -422,7 +406,7 @@ impl Segment {
 
     /// Makes the frame of a group for another place from `frame`, which was made for the first one, so that large bodies
     /// are not encoded twice.
-    pub fn frame_again(&self, at: &Position, commits: &[Commit], frame: Vec<u8>) -> (Vec<u8>, Position) {
+    pub(crate) fn frame_again(&self, at: &Position, commits: &[Commit], frame: Vec<u8>) -> (Vec<u8>, Position) {
         let (bytes, checksum) = self.seal(GROUP, at, frame);
         let after = Position {
             generation: at.generation,
@@ -435,7 +419,7 @@ impl Segment {
     }
 
     /// Makes the frame which says, after `at`, that the journal continues elsewhere.
-    pub fn end(&self, at: &Position) -> Vec<u8> {
+    pub(crate) fn end(&self, at: &Position) -> Vec<u8> {
         self.seal(END, at, vec![0; FRAME_HEAD_BYTES]).0
     }
 
@@ -443,7 +427,7 @@ impl Segment {
     ///
     /// A frame is only written once the one before it is durable. So if a later one exists, the content at this place
     /// was durable too and was damaged since; if none exists, it never was.
-    pub fn frames_beyond(&self, at: &Position) -> io::Result<Vec<WholeFrame>> {
+    pub(crate) fn frames_beyond(&self, at: &Position) -> io::Result<Vec<WholeFrame>> {
         let mut frames = self.whole_groups(at.offset)?;
         frames.retain(|frame| frame.number > at.frame + 1);
         frames.sort_by_key(|frame| frame.number);
@@ -529,7 +513,7 @@ pub(crate) fn contain_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> 
 }
 
 /// Returns whether the frame that follows a place is in a segment whose header is damaged, as far as can be seen.
-pub fn continues_without_header(files: &dyn Files, layout: &Layout, at: &Position) -> Result<bool> {
+pub(crate) fn continues_without_header(files: &dyn Files, layout: &Layout, at: &Position) -> Result<bool> {
     let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
     let headless = segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path));
     let is_next = |frame: Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
@@ -555,7 +539,7 @@ pub fn segment_files(files: &dyn Files, layout: &Layout) -> Result<Vec<PathBuf>>
 }
 
 /// Returns the path of the first segment name that is not in use.
-pub fn unused_path(files: &dyn Files, layout: &Layout) -> Result<PathBuf> {
+pub(crate) fn unused_path(files: &dyn Files, layout: &Layout) -> Result<PathBuf> {
     let taken = segment_files(files, layout)?;
     let path = |number: u64| layout.folder().join(format!("{PREFIX}{number}"));
     Ok((0..).map(path).find(|path| !taken.contains(path)).unwrap_or_default())

@@ -60,7 +60,7 @@ const TRIES: usize = 100;
 
 /// The shared files of an open store, opened again if they were removed or replaced.
 #[derive(Debug)]
-pub struct ReopenedFiles {
+pub(crate) struct ReopenedFiles {
     files: RwLock<Arc<SharedFiles>>,
     /// Where the store is, for errors.
     at: PathBuf,
@@ -68,19 +68,19 @@ pub struct ReopenedFiles {
 
 impl ReopenedFiles {
     /// Begins with files that were just opened. Errors name the store by `at`.
-    pub fn new(files: SharedFiles, at: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(files: SharedFiles, at: impl Into<PathBuf>) -> Self {
         Self { files: RwLock::new(Arc::new(files)), at: at.into() }
     }
 
     /// Returns the files that other processes find, as far as the tip shows; `open` opens them again.
-    pub fn get(&self, open: impl FnOnce() -> Result<SharedFiles>) -> Result<Arc<SharedFiles>> {
+    pub(crate) fn get(&self, open: impl FnOnce() -> Result<SharedFiles>) -> Result<Arc<SharedFiles>> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
         if files.is_in_place()? { Ok(files) } else { self.reopen(open) }
     }
 
     /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
     /// `Unavailable` if the file is replaced each time.
-    pub fn hold(
+    pub(crate) fn hold(
         &self,
         which: fn(&SharedFiles) -> &Lock,
         take: impl Fn(&Lock) -> Result<Option<HeldLock>>,

@@ -149,7 +149,10 @@ impl Tail {
 
     /// Takes in the next group.
     pub(crate) fn take(&mut self, commits: Vec<Commit>, after: Position) {
-        let (mark, frame) = (self.end().after(&commits, &after), after.frame);
+        let (before, frame) = (self.end(), after.frame);
+        // Counted from what the base says: a journal that lost some may say something else.
+        let count = before.commits + commits.len() as u64;
+        let mark = Mark { commits: count, ..before.after(&commits, &after) };
         for commit in &commits {
             self.ids.insert(commit.batch, frame);
             for (key, body) in &commit.writes {
@@ -260,6 +263,11 @@ impl Tail {
                 last
             }
         }
+    }
+
+    /// Returns every record and log that it changes.
+    pub(crate) fn keys(&self) -> (Vec<RecordKey>, Vec<LogKey>) {
+        (self.records.keys().cloned().collect(), self.logs.keys().cloned().collect())
     }
 
     /// Returns what a page of records needs: everything written in its range, up to one live record more than the

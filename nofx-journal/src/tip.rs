@@ -39,7 +39,7 @@ impl Tip {
     }
 
     /// Reports that the journal is durable up to a place. Only for the holder of the commit lock.
-    pub fn write_durable(file: &dyn WritableFile, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
+    pub(crate) fn write_durable(file: &dyn WritableFile, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
         let mut bytes = boot.unwrap_or(NO_BOOT).to_vec();
         for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
             bytes.extend_from_slice(&number.to_le_bytes());
@@ -49,7 +49,7 @@ impl Tip {
     }
 
     /// Reports that the base holds every frame up to `applied`. Only for the holder of the apply lock.
-    pub fn write_applied(file: &dyn WritableFile, applied: u64) -> io::Result<()> {
+    pub(crate) fn write_applied(file: &dyn WritableFile, applied: u64) -> io::Result<()> {
         file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
     }
 }

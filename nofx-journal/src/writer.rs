@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nofx_core::{Batch, Error, Outcome, Result, StoreId};
 
-use crate::applier::{HARD_BOUND, SOFT_BOUND};
+use crate::applier::HARD_BOUND;
 use crate::base::Mark;
 use crate::codec::{Commit, split};
 use crate::fault::{During, forbids_writing, into_error};
@@ -47,6 +47,8 @@ pub(crate) struct JournalWriter {
     committed: AtomicBool,
     /// Why the base took nothing in when this process last tried, if it is damaged.
     pub(crate) stuck: Mutex<Option<Error>>,
+    /// Whether the last run failed.
+    pub(crate) last_run_failed: AtomicBool,
     /// Wakes the applier thread.
     pub(crate) requests: Requests,
 }
@@ -79,6 +81,7 @@ impl JournalWriter {
             applying: Mutex::default(),
             committed: AtomicBool::new(false),
             stuck: Mutex::default(),
+            last_run_failed: AtomicBool::new(false),
             requests: Requests::default(),
         })
     }
@@ -152,6 +155,15 @@ impl JournalWriter {
     pub(crate) fn turn(&self) -> MutexGuard<'_, JournalTurn> {
         // A panic leaves nothing half done that the journal does not show.
         self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs something while no other thread or process commits or applies.
+    pub(crate) fn alone<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _turn = self.turn();
+        let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, _held) = self.hold_waiting(SharedFiles::lock)?;
+        let (_, _held_too) = self.hold_waiting(SharedFiles::apply_lock)?;
+        act()
     }
 
     /// Returns whether something was committed here.
@@ -238,7 +250,18 @@ impl JournalWriter {
             self.follower.begin_again();
             believed = self.follower.follow_holding()?;
         }
-        let (segment, position) = self.end()?;
+        let (mut segment, mut position) = self.end()?;
+        if !self.is_in_place(&segment)? {
+            // Other files may be in its place that hold the same.
+            self.follower.look_again()?;
+            believed = self.follower.follow_holding()?;
+            self.follower.require_whole()?;
+            let before = position;
+            (segment, position) = self.end()?;
+            if !position.is_same_frame(&before) || !self.is_in_place(&segment)? {
+                return Err(self.follower.replaced());
+            }
+        }
         if believed.is_none() && turn.flushed != Some(position.frame) {
             // Nothing says that the writer of the last frame reached its flush, or that the flush succeeded.
             let file = self.edit(turn, &segment)?;
@@ -258,6 +281,22 @@ impl JournalWriter {
             }
         }
         Ok(believed)
+    }
+
+    /// Returns whether the last known frame is still where it was. Fails if another process overwrote it, which cannot
+    /// have had the lock.
+    fn is_in_place(&self, segment: &Segment) -> Result<bool> {
+        let newest = self.follower.tail().newest();
+        if segment.is_intact_in_place(newest).during("reading", &segment.path)? {
+            return Ok(true);
+        }
+        let Some((offset, after)) = newest else { return Ok(false) };
+        let is_overwritten =
+            segment.is_in_place().and_then(|is_it| Ok(is_it && segment.has_different_frame(offset, &after)?));
+        match is_overwritten.during("reading", &segment.path)? {
+            true => Err(Error::unavailable(self.follower.two_writers())),
+            false => Ok(false),
+        }
     }
 
     /// Returns where the journal ends, as far as it was followed.
@@ -295,9 +334,10 @@ impl JournalWriter {
         // It is durable. A later failure no longer denies that, unless it shows that the frame is not in the store.
         let tip_moved = self.follower.tip().is_some_and(|tip| tip.durable.frame > position.frame);
         if tip_moved || !segment.is_intact_in_place(Some((position.offset, after))).unwrap_or(true) {
-            self.follower.begin_again();
-            let what = format!("`{}` was replaced or written by two processes at once", self.folder());
-            return Err(Error::unknown_because("committing", Error::replaced(what)));
+            let in_place = segment.is_in_place().unwrap_or(false);
+            let error =
+                if in_place { Error::unavailable(self.follower.two_writers()) } else { self.follower.replaced() };
+            return Err(Error::unknown_because("committing", error));
         }
         {
             let mut tail = self.follower.tail();
@@ -313,7 +353,7 @@ impl JournalWriter {
             self.follower.begin_again();
             return Err(Error::unknown(format!("updating the tip of `{}`", self.folder())));
         }
-        self.requests.committed(self.is_beyond(SOFT_BOUND));
+        self.requests.committed(self.is_worth_a_run());
         Ok(())
     }
 
@@ -375,7 +415,11 @@ impl JournalWriter {
             self.writable.rename(layout.tip_beside(), layout.tip())
         };
         let reported = Tip::write_durable(shared_files.tip(), durable, boot).or_else(|_| replaced());
-        reported.is_ok() || self.writable.remove(layout.tip()).is_ok()
+        if reported.is_ok() {
+            self.follower.note_reported(durable.frame);
+            return true;
+        }
+        self.writable.remove(layout.tip()).is_ok()
     }
 }
 

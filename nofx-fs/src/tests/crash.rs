@@ -96,7 +96,7 @@ impl Content {
                 }
             }
         }
-        content.last_seq = store.state().last_seq.map_or(0, |seq| seq.get());
+        content.last_seq = store.last_seq().map_or(0, |seq| seq.get());
         Ok(content)
     }
 }
@@ -244,9 +244,8 @@ impl Run {
 
 /// Settles the groups before an answer: each has happened by now, or never will.
 fn settle(ledger: &mut Ledger, store: &OpenFolder) {
-    let state = store.state();
     for batch in std::mem::take(&mut ledger.perhaps).iter().flatten() {
-        if state.recent_commit(&batch.id).is_some() {
+        if store.follower().remembered(&batch.id).unwrap().is_some() {
             ledger.acknowledged.take(batch);
         }
     }
@@ -302,7 +301,7 @@ fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64
     }
     let store = OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), options.clone())
         .map_err(|error| error.to_string())?;
-    if let Some(damage) = &store.state().damage {
+    if let Some(damage) = store.journal_damage().map_err(|error| error.to_string())? {
         return Err(format!("damaged: {damage}"));
     }
     let content = Content::of(&store)?;

@@ -58,7 +58,7 @@ pub(super) fn filled_in(store: OpenFolder) -> OpenFolder {
     commit(&store, batch().append(history("s1"), entries(20)).append(history("s2"), entries(20)));
     commit(&store, batch().seal(history("s2")));
     commit(&store, batch().put(RecordKey::new(kind::TEMPLATE_NAME, "t").unwrap(), Expect::Any, body(3)));
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     store
 }
 
@@ -93,7 +93,7 @@ fn a_flipped_byte_of_a_record_is_reported_and_the_rest_stays_readable() {
     // A new version puts the damaged file aside.
     let store = open(&sim);
     commit(&store, batch().put(agent("ada"), Expect::Any, body(9)));
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     let after = sim.everything();
     let kept: Vec<_> = after.iter().filter(|(path, _)| path.starts_with(layout::DAMAGED)).collect();
     assert_eq!(kept.len(), 1);
@@ -127,7 +127,7 @@ fn a_damaged_entry_is_named_and_those_around_it_are_readable() {
             // A later entry is appended, and nothing is overwritten.
             let before = sim.everything()[path].clone();
             commit(&store, batch().append(log, entries(1)));
-            assert!(store.apply().unwrap());
+            store.apply().unwrap();
             assert!(sim.everything()[path].starts_with(&before));
         }
         assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len(), 3);
@@ -177,7 +177,7 @@ fn the_catalog_is_rebuilt_when_it_is_missing_stale_or_damaged() {
         assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len(), 3);
         assert_eq!(store.read(&LogQuery::oldest_first(history("s2"), 100)).unwrap().items.len(), 20);
         commit(&store, batch().append(history("s1"), entries(1)));
-        assert!(store.apply().unwrap());
+        store.apply().unwrap();
     }
 }
 
@@ -215,7 +215,7 @@ fn a_full_disk_says_so_and_goes_on_when_there_is_room() {
     assert_eq!(length, 20 + 40 * committed);
     sim.set_faults(|faults| faults.room = None);
     commit(&store, batch().append(history("s1"), entries(1)));
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     drop(store);
     let store = open(&sim);
     assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 100_000)).unwrap().items.len() as u64, length + 1);
@@ -228,7 +228,7 @@ fn a_full_disk_leaves_a_segment_to_batches_that_only_remove() {
     let append = || store.commit(vec![batch().append(history("s1"), entries(40))]);
     for _ in 0..4 {
         (0..60).for_each(|_| _ = append().unwrap());
-        assert!(store.apply().unwrap());
+        store.apply().unwrap();
     }
     let used: usize = sim.everything().values().map(Vec::len).sum();
     sim.set_faults(|faults| faults.room = Some(used));
@@ -258,7 +258,7 @@ fn a_batch_is_remembered_when_only_the_files_have_it() {
     let store = open(&Sim::default());
     let again = batch().append(history("s"), entries(1));
     let first = store.commit(vec![again.clone()]).unwrap();
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     assert_eq!(store.commit(vec![again]).unwrap(), first);
 }
 
@@ -315,7 +315,7 @@ mod unix {
         let dir = tempfile::tempdir().unwrap();
         let store = OpenFolder::open(Arc::new(Disk::new(dir.path())), dir.path(), options()).unwrap();
         commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s"), entries(1)));
-        assert!(store.apply().unwrap());
+        store.apply().unwrap();
         let mut folders = vec![dir.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
@@ -337,7 +337,7 @@ mod unix {
         fs::create_dir(&root).unwrap();
         let store = OpenFolder::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
         commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s"), entries(3)));
-        assert!(store.apply().unwrap());
+        store.apply().unwrap();
         let secret = dir.path().join("secret");
         fs::rename(root.join("agents/ada.json"), &secret).unwrap();
         symlink(&secret, root.join("agents/ada.json")).unwrap();
@@ -377,7 +377,7 @@ mod unix {
         }
         let store = open();
         commit(&store, batch().put(agent("ben"), Expect::Any, body(1)).append(history("s1"), entries(3)));
-        assert!(store.apply().unwrap());
+        store.apply().unwrap();
         let mut after = Vec::new();
         all(&root, &mut after);
         assert!(after.len() > before.len());
@@ -393,7 +393,7 @@ fn kinds_of_a_later_version_are_kept() {
     let store = open(&sim);
     let key = RecordKey::new(Kind::of("later"), "x").unwrap();
     commit(&store, batch().put(key.clone(), Expect::Any, body(1)));
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     assert!(sim.everything().contains_key("other/later/x.json"));
     assert!(open(&sim).get(&[key]).unwrap()[0].is_some());
 }

@@ -16,8 +16,8 @@ fn killed() -> (Sim, [usize; 5]) {
     let store = open(&sim);
     commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s1"), entries(3)));
     commit(&store, batch().put(agent("old"), Expect::Any, body(1)).append(history("other"), entries(3)));
-    assert!(store.apply().unwrap());
-    let end = || store.state().position.offset as usize;
+    store.apply().unwrap();
+    let end = || store.position().offset as usize;
     let mut places = [end(); 5];
     let groups = [
         batch().append(history("s1"), entries(2)),
@@ -134,7 +134,7 @@ fn a_flip_in_the_middle_of_the_journal_hides_the_group_that_it_hit() {
     }
     for store in [&store, &other] {
         commit(store, batch().append(history("s1"), entries(1)).put(agent("ada"), Expect::Any, body(3)));
-        assert!(store.apply().unwrap());
+        store.apply().unwrap();
         assert_eq!(number(store, "ada"), Some(3));
     }
     assert_eq!(positions(&open(&sim), "s1"), (vec![0, 1, 2, 3, 4, 7, 8, 9, 10], vec![5, 6], true));
@@ -172,10 +172,10 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
     let key = |n: u64| RecordKey::new(kind::AGENT, format!("{n:02}{n:02}")).unwrap();
     let mut places = Vec::new();
     for n in 0..40 {
-        places.push((store.state().segment.as_ref().unwrap().path.clone(), store.state().position.offset));
+        places.push((store.segment_path().clone(), store.position().offset));
         commit(&store, batch().put(key(n), Expect::Any, body(n)));
-        if places.last().unwrap().0 != store.state().segment.as_ref().unwrap().path {
-            *places.last_mut().unwrap() = (store.state().segment.as_ref().unwrap().path.clone(), 512);
+        if places.last().unwrap().0 != store.segment_path() {
+            *places.last_mut().unwrap() = (store.segment_path().clone(), 512);
         }
     }
     assert!(places.first().unwrap().0 != places.last().unwrap().0);
@@ -216,8 +216,8 @@ fn a_log_that_was_sealed_after_a_damaged_group_is_not_reported_at_its_old_length
     let sim = Sim::default();
     let store = open(&sim);
     commit(&store, batch().append(history("s1"), entries(3)));
-    assert!(store.apply().unwrap());
-    let at = store.state().position.offset as usize + 40;
+    store.apply().unwrap();
+    let at = store.position().offset as usize + 40;
     commit(&store, batch().append(history("s1"), entries(2)));
     commit(&store, batch().seal(history("s1")).append(history("s2"), entries(1)));
     assert_eq!(store.heads(&[history("s1")]).unwrap()[0].length, 5);
@@ -232,7 +232,7 @@ fn a_log_that_was_sealed_after_a_damaged_group_is_not_reported_at_its_old_length
 fn damage_in_what_the_files_hold_hides_nothing() {
     let (sim, places) = killed();
     let store = open(&sim);
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     drop(store);
     let whole = sim.everything();
     for at in (512..places[4]).step_by(7) {

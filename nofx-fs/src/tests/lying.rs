@@ -29,8 +29,8 @@ fn a_writer_that_was_overtaken_notices_and_writes_no_more() {
     for _ in 0..2 {
         let error = late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
         assert!(error.to_string().contains("locks do not work there"), "{error}");
-        let error = late.read(&LogQuery::oldest_first(history("s"), 9)).unwrap_err();
-        assert!(error.to_string().contains("locks do not work there"), "{error}");
+        // What the journal holds can be read.
+        assert!(late.read(&LogQuery::oldest_first(history("s"), 9)).is_ok());
     }
 }
 
@@ -42,7 +42,7 @@ fn a_writer_whose_group_was_overwritten_notices_and_writes_no_more() {
     assert!(early.get(&[agent("ada")]).unwrap()[0].is_some());
     let error = early.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
     assert!(error.to_string().contains("locks do not work there"), "{error}");
-    assert!(early.apply().unwrap());
+    early.apply().unwrap();
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn what_was_never_reported_is_overwritten() {
     }
     sim.set_boot(NEXT_BOOT);
     assert_eq!(length(&open(&sim)), 25);
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     assert_eq!(open(&sim).check().unwrap(), []);
 }
 
@@ -79,7 +79,7 @@ fn the_first_act_of_a_writer_is_to_flush_and_to_report() {
     assert_eq!(store.commit(vec![batch().append_at(history("s1"), 0, entries(1))]).unwrap().len(), 1);
     assert!(sim.counts().0 > before, "what was found was not flushed");
     let tip = Tip::read(&*nofx_journal::files::Files::open(&sim, Path::new(layout::TIP)).unwrap()).unwrap().unwrap();
-    assert_eq!((tip.boot, tip.durable.frame), (NEXT_BOOT, store.state().position.frame));
+    assert_eq!((tip.boot, tip.durable.frame), (NEXT_BOOT, store.position().frame));
     assert_eq!(length(&store), 21);
 }
 
@@ -90,7 +90,7 @@ fn where_boots_cannot_be_identified_a_tip_is_believed_while_a_process_commits() 
     drop(filled(&sim));
     orphan(&sim);
     let writer = open(&sim);
-    let shared_files = writer.writer().unwrap().shared_files().unwrap();
+    let shared_files = writer.shared_files();
     let held = shared_files.lock().try_acquire().unwrap();
     assert_eq!(length(&open(&sim)), 20);
     drop(held);
@@ -104,7 +104,7 @@ fn the_tip_of_the_version_before_is_none() {
     let store = filled(&sim);
     let new = sim.everything()[layout::TIP].clone();
     assert_ne!(crc32fast::hash(&new[..36]).to_le_bytes(), new[36..40]);
-    let at = store.state().position;
+    let at = store.position();
     let mut old = [at.generation, at.offset, at.frame - 1, at.commits].map(u64::to_le_bytes).concat();
     old.extend(at.chain.to_le_bytes());
     old.extend(crc32fast::hash(&old).to_le_bytes());
@@ -163,7 +163,7 @@ fn a_check_waits_for_no_process_that_is_held_up() {
     let sim = Sim::default();
     let writer = filled(&sim);
     add(&writer);
-    let shared_files = writer.writer().unwrap().shared_files().unwrap();
+    let shared_files = writer.shared_files();
     let _held = [shared_files.lock(), shared_files.apply_lock()].map(|lock| lock.try_acquire().unwrap().unwrap());
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -229,6 +229,6 @@ fn what_is_remembered_denies_no_commit_where_it_cannot_be_read() {
     commit(&store, batch().put(agent("ada"), Expect::Any, body(7)));
     sim.set_faults(|faults| faults.fail_read = None);
     add(&store);
-    assert!(store.apply().unwrap());
+    store.apply().unwrap();
     assert_eq!(store.check().unwrap(), []);
 }

@@ -3,5 +3,6 @@
 
 mod damage;
 mod engine;
+mod files;
 mod model;
 mod world;

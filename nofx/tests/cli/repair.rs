@@ -40,6 +40,13 @@ fn cut(path: &Path) {
     fs::write(path, &bytes[..bytes.len().min(600) / 2]).expect("it works");
 }
 
+/// Damages the header of a segment.
+fn behead(path: &Path) {
+    let mut bytes = fs::read(path).expect("it works");
+    bytes[20] ^= 1;
+    fs::write(path, bytes).expect("it works");
+}
+
 fn remove(path: &Path) {
     fs::remove_file(path).expect("it works");
 }
@@ -58,7 +65,7 @@ fn each_damage_is_repaired_and_what_was_damaged_is_kept() {
         (&index, remove, false),
         (&catalog, flip, false),
         (&catalog, remove, false),
-        (&segment, cut, true),
+        (&segment, behead, true),
         (&segment, remove, false),
         (&config, cut, true),
         (&config, remove, false),
@@ -75,15 +82,22 @@ fn each_damage_is_repaired_and_what_was_damaged_is_kept() {
         assert!(repairs.len() == 1, "{at}: {repaired:?}");
         assert!(repairs[0].contains(&name), "{at}: {repaired:?}");
         if is_kept {
-            let aside = place.tree("kept/damaged");
-            assert!(aside.iter().any(|(_, bytes)| *bytes == damaged), "{at}: {repaired:?}");
-            assert!(repaired.out.contains("\"aside\":\"damaged/"), "{at}: {repaired:?}");
+            let folder = if *path == segment { "journal/damaged-" } else { "damaged/" };
+            let aside = place.tree("kept").into_iter().filter(|(path, _)| path.to_string_lossy().contains(folder));
+            assert!(aside.into_iter().any(|(_, bytes)| bytes == damaged), "{at}: {repaired:?}");
+            assert!(repaired.out.contains(&format!("\"aside\":\"{folder}")), "{at}: {repaired:?}");
         }
         let healthy = place.run("doctor --store fs:kept").done().out;
         assert!(!healthy.lines().any(|line| line.starts_with("damaged ")), "{at}: {healthy}");
         assert_eq!(place.run("ls --store fs:kept --json").done().out, sessions, "{at}");
         place.run("show one-l --store fs:kept").done();
     }
+    // Frames that the files hold are not needed.
+    renew(&place, &whole);
+    cut(&segment);
+    let healthy = place.run("doctor --repair --store fs:kept").done().out;
+    assert!(healthy.ends_with(": nothing is wrong\n"), "{healthy}");
+    assert_eq!(place.run("ls --store fs:kept --json").done().out, sessions);
 }
 
 #[test]
