@@ -1,5 +1,6 @@
 //! Queries whose answers come in pages.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
@@ -245,6 +246,21 @@ impl<K: Key> KeyQuery<K> {
         K::new(Kind::new(format!("{kind}-")).ok()?, "\0").ok()
     }
 
+    /// Returns where a key is, in key order, relative to those that the query asks for: before them (`Less`), among them
+    /// or after them. For backends that keep sorted keys in files, and look for the part to read.
+    pub fn side_of(&self, key: &K) -> Ordering {
+        let by_after = self.after.as_ref().map(|after| match self.direction {
+            Direction::Forward if key <= after => Ordering::Less,
+            Direction::Backward if key >= after => Ordering::Greater,
+            _ => Ordering::Equal,
+        });
+        let by_kind = self.kind.as_ref().map(|kind| {
+            let by_id = if key.id().starts_with(&self.prefix) { Ordering::Equal } else { key.id().cmp(&self.prefix) };
+            key.kind().cmp(kind).then(by_id)
+        });
+        by_kind.unwrap_or(Ordering::Equal).then(by_after.unwrap_or(Ordering::Equal))
+    }
+
     /// Returns whether the query asks for this key.
     pub fn matches(&self, key: &K) -> bool {
         self.kind.as_ref().is_none_or(|kind| kind == key.kind())
@@ -388,6 +404,10 @@ mod tests {
                         expected.reverse();
                     }
                     assert_eq!(query.find_in(&all).collect::<Vec<_>>(), expected, "{query:?}");
+                    let sides: Vec<_> = all.keys().map(|key| query.side_of(key)).collect();
+                    let matches = all.keys().map(|key| query.matches(key));
+                    assert!(sides.is_sorted(), "{query:?}");
+                    assert!(sides.iter().map(|side| *side == Ordering::Equal).eq(matches), "{query:?}");
                     asked += 1;
                 }
             }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_core::{Error, LogKey, LogState, Result};
-use nofx_journal::base::Run;
+use nofx_journal::base::{Run, SnapshotError};
 use nofx_journal::fault::During;
 use nofx_journal::files::Files;
 use nofx_journal::{feed, quarantine};
@@ -24,6 +24,7 @@ use crate::changes::Changes;
 use crate::document;
 use crate::index;
 use crate::item_file::{FileItem, NameChanges, prepare_record, side_by_side, write_log};
+use crate::known::Known;
 use crate::layout;
 use crate::listed::{Listed, LogSlot, RecordSlot};
 
@@ -64,22 +65,27 @@ impl Applying {
 impl FsBase {
     pub(crate) fn take_run(&self, run: &Run) -> Result<()> {
         let mut applying = self.applying();
+        // A catalog that turns out to be damaged is rebuilt.
+        self.settled(|| self.try_run(run, &mut applying))
+    }
+
+    fn try_run(&self, run: &Run, applying: &mut Applying) -> Result<(), SnapshotError> {
         // Nothing is written over another copy of the store.
         self.refuse_another()?;
         let tip = self.tip();
-        let (listed, extent) = self.listed_with_extent()?;
-        let changes = Changes::of(run.beyond(&listed.mark)?, &listed, self.files())?;
-        let was_reported = tip.map_or(0, |tip| tip.applied) >= listed.mark.frame;
-        if applying.durable < listed.mark.frame && was_reported {
-            applying.durable = listed.mark.frame;
+        let (known, extent) = self.known_with_extent()?;
+        let changes = Changes::of(run.beyond(&known.mark)?, &known, self.files())?;
+        let was_reported = tip.map_or(0, |tip| tip.applied) >= known.mark.frame;
+        if applying.durable < known.mark.frame && was_reported {
+            applying.durable = known.mark.frame;
         }
-        let is_durable = applying.durable >= listed.mark.frame;
-        if changes.until == listed.mark && is_durable {
+        let is_durable = applying.durable >= known.mark.frame;
+        if changes.until == known.mark && is_durable {
             return Ok(());
         }
         // What was never reported may have met a failed flush: the system shows what the disk lacks.
         let extent = extent.filter(|_| is_durable);
-        self.write_files(&changes, listed, extent, &mut applying)?;
+        self.write_files(&changes, known, extent, applying)?;
         applying.durable = changes.until.frame;
         Ok(())
     }
@@ -87,19 +93,19 @@ impl FsBase {
     fn write_files(
         &self,
         changes: &Changes<'_>,
-        listed: Arc<Listed>,
+        known: Arc<Known>,
         extent: Option<Extent>,
         applying: &mut Applying,
-    ) -> Result<()> {
+    ) -> Result<(), SnapshotError> {
         let (writable, at_once) = (&*self.writable, self.at_once);
-        applying.find(self.files(), &listed, extent)?;
+        applying.find(self.files(), &known, extent)?;
         if !is_file_or_missing(writable, layout::CATALOG)? {
             quarantine::put(writable, Path::new(layout::CATALOG))?;
         }
-        let mut everything =
-            (applying.renews || extent.is_none_or(|extent| extent.is_worn())).then(|| Listed::clone(&listed));
-        // Readers that find the new block need no copy of everything then.
-        drop(listed);
+        let renews = applying.renews || extent.is_none_or(|extent| extent.is_worn());
+        let mut everything = if renews { Some(known.whole()?) } else { None };
+        // Readers that find the new block need no copy of what changed then.
+        drop(known);
         let mut names = NameChanges::default();
         let mut kept_back = HashMap::new();
         let (mut lines, mut has_new_line) = (String::new(), false);
@@ -170,7 +176,7 @@ impl FsBase {
         kept_back.extend(names.remove(writable, at_once)?);
         (applying.written, applying.kept_back) = (changes.until.frame, kept_back);
         if let Some((_, error)) = applying.kept_back.iter().next() {
-            return Err(error.clone());
+            return Err(error.clone().into());
         }
 
         let (mark, index_bytes) = (&changes.until, applying.index_end);
@@ -187,8 +193,8 @@ impl FsBase {
                 catalog::append(writable, extent, &catalog::block(mark, index_bytes, records.chain(logs)))?;
             }
             (_, everything) => {
-                let all = everything.unwrap_or_default();
-                catalog::replace(writable, &catalog::block(mark, index_bytes, catalog::everything(&all)))?;
+                let all = Listed { mark: *mark, index_bytes, ..everything.unwrap_or_default() };
+                catalog::replace(writable, &catalog::whole(&all))?;
                 writable.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
             }
         }
@@ -247,9 +253,9 @@ impl FsBase {
 
 impl Applying {
     /// Finds where the file of index kinds ends, and what has to be rewritten because it was removed or damaged.
-    fn find(&mut self, files: &dyn Files, listed: &Listed, extent: Option<Extent>) -> Result<()> {
-        if self.frame != listed.mark.frame {
-            (self.frame, self.index_end, self.written) = (listed.mark.frame, listed.index_bytes, 0);
+    fn find(&mut self, files: &dyn Files, known: &Known, extent: Option<Extent>) -> Result<()> {
+        if self.frame != known.mark.frame {
+            (self.frame, self.index_end, self.written) = (known.mark.frame, known.index_bytes, 0);
         }
         let is_whole = length(files, layout::INDEX)? >= self.index_end && is_file_or_missing(files, layout::INDEX)?;
         self.renews |= extent.is_none() || !is_whole;

@@ -26,11 +26,14 @@ use nofx_journal::tip::Tip;
 use crate::apply::Applying;
 use crate::catalog::{self, Extent};
 use crate::config::{self, Config};
+use crate::known::Known;
 use crate::listed::{Listed, RecordSlot};
 use crate::{layout, rebuild};
 
 /// How many commits are read from the feed at once.
 const COMMITS: usize = 256;
+/// How often something is read again if other processes replace the catalog.
+const TRIES: usize = 20;
 
 /// The files of a store.
 #[derive(Debug)]
@@ -53,10 +56,10 @@ pub(crate) struct FsBase {
 /// What this process knows of the catalog.
 #[derive(Clone, Debug, Default)]
 struct Listing {
-    known: Option<Arc<Listed>>,
+    known: Option<Arc<Known>>,
     /// The catalog, open as long as it is the one that other processes find; `None` if there is none.
     file: Option<Arc<dyn ReadableFile>>,
-    /// Its length as far as it was read.
+    /// Its length, as far as it is known.
     length: u64,
     /// Where its blocks end; `None` if it does not list what is known.
     extent: Option<Extent>,
@@ -115,15 +118,33 @@ impl FsBase {
     }
 
     /// Returns what the files hold.
-    pub(crate) fn listed(&self) -> Result<Arc<Listed>> {
-        Ok(self.listed_with_extent()?.0)
+    pub(crate) fn known(&self) -> Result<Arc<Known>> {
+        Ok(self.known_with_extent()?.0)
+    }
+
+    /// Returns all that they hold, read from the whole catalog.
+    pub(crate) fn listed(&self) -> Result<Listed> {
+        self.settled(|| self.known()?.whole())
+    }
+
+    /// Asks what is known of the catalog, and again if it turns out to be damaged: then it is rebuilt.
+    pub(crate) fn settled<T>(&self, mut ask: impl FnMut() -> Result<T, SnapshotError>) -> Result<T> {
+        for _ in 0..TRIES {
+            match ask() {
+                Err(SnapshotError::Moved) => {}
+                Err(SnapshotError::Differs(error) | SnapshotError::Failed(error)) => return Err(error),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        Err(Error::unavailable(format!("reading `{}`: other processes kept replacing it", layout::CATALOG)))
     }
 
     /// Returns it with where the blocks of the catalog end; `None` if the catalog does not list it.
-    pub(crate) fn listed_with_extent(&self) -> Result<(Arc<Listed>, Option<Extent>)> {
+    pub(crate) fn known_with_extent(&self) -> Result<(Arc<Known>, Option<Extent>)> {
         // Most often it is unchanged, and no reader waits for the system calls of another.
         let Listing { known, file, length, extent } = self.listing().clone();
         if let (Some(known), Some(file)) = (known, file)
+            && !known.is_damaged()
             && is_unchanged(&*file, length)?
         {
             return Ok((known, extent));
@@ -142,9 +163,10 @@ impl FsBase {
         self.listing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the whole catalog. If it cannot be read or is older than the files, what is known stays, unless that is
-    /// older too: then every file is read.
+    /// Reads the catalog. If it cannot be read or is older than the files, what is known stays, unless that is older or
+    /// damaged too: then every file is read.
     fn read_again(&self, listing: &mut Listing) -> Result<()> {
+        let was_damaged = listing.known.take_if(|known| known.is_damaged()).is_some();
         // Before the catalog, which by then lists what they say that the files hold.
         let held = self.held()?;
         let path = Path::new(layout::CATALOG);
@@ -152,20 +174,19 @@ impl FsBase {
             Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => None,
             opened => Some(opened.during("opening", path)?),
         };
-        let bytes = match file.as_ref().map(|file| file.read_range(0, u64::MAX)) {
-            Some(Err(error)) if !is_of_the_file(&error) => return Err(error).during("reading", path),
-            Some(Ok(bytes)) => bytes,
-            _ => Vec::new(),
-        };
-        (listing.length, listing.file, listing.extent) = (bytes.len() as u64, file, None);
-        if let Some((listed, extent)) = catalog::read(&bytes)
-            && listed.mark.frame >= held
+        let length = file.as_ref().map(|file| file.len()).transpose().during("measuring", path)?.unwrap_or_default();
+        let found = file.as_ref().map(catalog::read).transpose()?.flatten();
+        (listing.length, listing.file, listing.extent) = (length, file, None);
+        if let Some((known, extent)) = found
+            && known.mark.frame >= held
+            && !(was_damaged && matches!(known.whole(), Err(SnapshotError::Moved)))
         {
-            (listing.known, listing.extent, listing.length) = (Some(Arc::new(listed)), Some(extent), extent.end);
+            listing.length = extent.map_or(length, |extent| extent.end);
+            (listing.known, listing.extent) = (Some(Arc::new(known)), extent);
             return Ok(());
         }
         if listing.known.as_ref().is_none_or(|known| known.mark.frame < held) {
-            listing.known = Some(Arc::new(rebuild::rebuild(self.files(), self.store, &self.root)?));
+            listing.known = Some(Arc::new(rebuild::rebuild(self.files(), self.store, &self.root)?.into()));
         }
         Ok(())
     }
@@ -192,6 +213,9 @@ fn is_unchanged(file: &dyn ReadableFile, length: u64) -> Result<bool> {
 fn take_in_appended(listing: &mut Listing) -> Result<bool> {
     let path = Path::new(layout::CATALOG);
     let Listing { known: Some(known), file: Some(file), length, extent } = listing else { return Ok(false) };
+    if known.is_damaged() {
+        return Ok(false);
+    }
     if is_unchanged(&**file, *length)? {
         return Ok(true);
     }
@@ -214,7 +238,7 @@ fn take_in_appended(listing: &mut Listing) -> Result<bool> {
 
 impl Base for FsBase {
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
-        Ok(Box::new(FsSnapshot { base: self, listed: self.listed()? }))
+        Ok(Box::new(FsSnapshot { base: self, known: self.known()? }))
     }
 
     fn apply(&self, run: &Run) -> Result<()> {
@@ -234,16 +258,16 @@ impl Base for FsBase {
 /// The files at a single point in time.
 pub(crate) struct FsSnapshot<'b> {
     pub(crate) base: &'b FsBase,
-    pub(crate) listed: Arc<Listed>,
+    pub(crate) known: Arc<Known>,
 }
 
 impl Snapshot for FsSnapshot<'_> {
     fn mark(&self) -> Mark {
-        self.listed.mark
+        self.known.mark
     }
 
     fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError> {
-        match self.listed.records.get(key) {
+        match self.known.record(key)? {
             Some(slot) if slot.damaged => Err(Error::corrupt(key.to_string()).into()),
             slot => Ok(slot.map(|slot| slot.version)),
         }
@@ -254,28 +278,28 @@ impl Snapshot for FsSnapshot<'_> {
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError> {
-        self.listed.records.get(key).map(|slot| self.read_record(key, slot)).transpose()
+        self.known.record(key)?.map(|slot| self.read_record(key, &slot)).transpose()
     }
 
     fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)> {
-        let at_hand = |(key, slot): (&RecordKey, &RecordSlot)| {
-            let body = slot.body.clone();
-            let record = body.map(|body| Record { key: key.clone(), version: slot.version, body });
-            Ok((key.clone(), record))
+        let at_hand = |(key, slot): (RecordKey, RecordSlot)| {
+            let record = slot.body.map(|body| Record { key: key.clone(), version: slot.version, body });
+            (key, record)
         };
-        Box::new(query.find_in(&self.listed.records).map(at_hand))
+        Box::new(self.known.records(query).map(move |found| found.map(at_hand)))
     }
 
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
-        let Some(slot) = self.listed.logs.get(log) else { return Ok(None) };
+        let Some(slot) = self.known.log(log)? else { return Ok(None) };
         if slot.is_unknown { Err(self.unknown_length(log)) } else { Ok(Some(slot.head(log))) }
     }
 
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead> {
-        let present = query.find_in(&self.listed.logs).filter(|(_, slot)| slot.state != LogState::Removed);
-        Box::new(
-            present.map(|(log, slot)| if slot.is_unknown { Err(self.unknown_length(log)) } else { Ok(slot.head(log)) }),
-        )
+        Box::new(self.known.logs(query).filter_map(|found| match found {
+            Ok((_, slot)) if slot.state == LogState::Removed => None,
+            Ok((log, slot)) if slot.is_unknown => Some(Err(self.unknown_length(&log))),
+            found => Some(found.map(|(log, slot)| slot.head(&log))),
+        }))
     }
 
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry> {

@@ -1,16 +1,18 @@
 //! What a run changes in the files: for each item the last state, whatever came before it in the run.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use nofx_core::{Body, LogEntry, LogKey, LogState, RecordKey, Result, Seq};
-use nofx_journal::base::Mark;
+use nofx_core::{Body, LogEntry, LogKey, LogState, RecordKey, Seq};
+use nofx_journal::base::{Mark, SnapshotError};
 use nofx_journal::codec::{Commit, Remembered};
 use nofx_journal::fault::During;
 use nofx_journal::files::Files;
 
+use crate::known::Known;
 use crate::layout;
 use crate::lines::{self, LineSearch};
-use crate::listed::{Listed, LogSlot};
+use crate::listed::LogSlot;
 
 /// What the files lack.
 #[derive(Debug)]
@@ -50,19 +52,19 @@ impl<'r> Changes<'r> {
     /// Collects what some groups change in files that hold what is listed.
     pub(crate) fn of(
         groups: impl Iterator<Item = &'r (Mark, Vec<Commit>)>,
-        listed: &Listed,
+        known: &Known,
         files: &dyn Files,
-    ) -> Result<Self> {
+    ) -> Result<Self, SnapshotError> {
         let mut changes = Self {
-            until: listed.mark,
+            until: known.mark,
             records: BTreeMap::new(),
             logs: BTreeMap::new(),
-            first_commit: listed.mark.commits,
+            first_commit: known.mark.commits,
             commits: Vec::new(),
         };
         for (mark, commits) in groups {
             for commit in commits {
-                changes.take(mark.frame, commit, listed);
+                changes.take(mark.frame, commit, known)?;
             }
             changes.until = *mark;
         }
@@ -72,13 +74,13 @@ impl<'r> Changes<'r> {
         Ok(changes)
     }
 
-    fn take(&mut self, frame: u64, commit: &'r Commit, listed: &Listed) {
+    fn take(&mut self, frame: u64, commit: &'r Commit, known: &Known) -> Result<(), SnapshotError> {
         self.commits.push(commit.remembered());
         for (key, body) in &commit.writes {
             self.records.insert(key, RecordChange { frame, content: commit.seq.zip(body.as_ref()) });
         }
         for (log, entries) in &commit.appends {
-            let change = self.log(log, frame, listed);
+            let change = self.log(log, frame, known)?;
             change.entries.extend(entries);
             // A file that was listed without a catalog may show a seal that comes later.
             change.after.state = LogState::Open;
@@ -87,29 +89,33 @@ impl<'r> Changes<'r> {
             }
         }
         for log in &commit.seals {
-            self.log(log, frame, listed).after.state = LogState::Sealed;
+            self.log(log, frame, known)?.after.state = LogState::Sealed;
         }
         for log in &commit.removals {
-            let change = self.log(log, frame, listed);
+            let change = self.log(log, frame, known)?;
             change.entries.clear();
             change.after = LogSlot::REMOVED;
         }
+        Ok(())
     }
 
-    fn log(&mut self, log: &'r LogKey, frame: u64, listed: &Listed) -> &mut LogChange<'r> {
-        let change = self.logs.entry(log).or_insert_with(|| {
-            let before = listed.logs.get(log).copied().unwrap_or_else(|| LogSlot::missing(log));
-            LogChange { frame, before, after: before, entries: Vec::new() }
-        });
+    fn log(&mut self, log: &'r LogKey, frame: u64, known: &Known) -> Result<&mut LogChange<'r>, SnapshotError> {
+        let change = match self.logs.entry(log) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let before = known.log(log)?.unwrap_or_else(|| LogSlot::missing(log));
+                entry.insert(LogChange { frame, before, after: before, entries: Vec::new() })
+            }
+        };
         change.frame = frame;
-        change
+        Ok(change)
     }
 }
 
 impl LogChange<'_> {
     /// Lets the new entries follow those before them: a file that was listed without a catalog may be ahead of the
     /// journal. If commits were given up, the entries follow what is there.
-    fn fit(&mut self, log: &LogKey, files: &dyn Files) -> Result<()> {
+    fn fit(&mut self, log: &LogKey, files: &dyn Files) -> nofx_core::Result<()> {
         let Some(first) = self.entries.first().map(|entry| entry.position) else { return Ok(()) };
         if first >= self.before.length {
             return Ok(());

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{BackendInfo, Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
+use nofx_journal::base::SnapshotError;
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::feed;
 use nofx_journal::files::UNFINISHED;
@@ -87,7 +88,7 @@ impl OpenFolder {
         for what in self.settled(Self::index_problems, Vec::is_empty)? {
             find(Path::new(layout::INDEX), what, Severity::Derived);
         }
-        let damages = |folder: &Self| feed::damages(folder.files(), folder.base.listed()?.mark.commits);
+        let damages = |folder: &Self| feed::damages(folder.files(), folder.base.known()?.mark.commits);
         for damage in self.settled(damages, Vec::is_empty)? {
             let what = format!("the bytes from {} on are not a commit", damage.at);
             find(&damage.path, what, Severity::Damage);
@@ -179,7 +180,8 @@ impl OpenFolder {
         match head {
             Some(head) => head.state == LogState::Sealed,
             None => {
-                self.base.listed().is_ok_and(|all| all.logs.get(log).is_some_and(|slot| slot.state == LogState::Sealed))
+                let slot = self.base.settled(|| self.base.known()?.log(log));
+                slot.is_ok_and(|slot| slot.is_some_and(|slot| slot.state == LogState::Sealed))
             }
         }
     }
@@ -188,14 +190,16 @@ impl OpenFolder {
     pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
         let applied = self.base.tip().map_or(0, |tip| tip.applied);
         let path = Path::new(layout::CATALOG);
-        let bytes = match self.files().read(path) {
-            Err(error) if is_of_the_file(&error) => None,
-            read => read.during("reading", path)?,
+        let file = match self.files().open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => None,
+            opened => Some(opened.during("opening", path)?),
         };
-        Ok(match bytes.and_then(|bytes| catalog::read(&bytes)) {
-            None => Some("it is missing or damaged"),
-            Some((listed, _)) if listed.mark.frame < applied => Some("it is older than the files"),
-            Some(_) => None,
+        let found = file.as_ref().map(catalog::read).transpose()?.flatten();
+        Ok(match found.map(|(known, _)| known.whole()) {
+            None | Some(Err(SnapshotError::Moved)) => Some("it is missing or damaged"),
+            Some(Err(SnapshotError::Differs(error) | SnapshotError::Failed(error))) => return Err(error),
+            Some(Ok(listed)) if listed.mark.frame < applied => Some("it is older than the files"),
+            Some(Ok(_)) => None,
         })
     }
 

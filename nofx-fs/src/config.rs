@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::listed::Listed;
 use nofx_core::{Error, Repair, Result, StoreId, json};
-use nofx_journal::base::Mark;
 use nofx_journal::fault::During;
 use nofx_journal::files::{Files, UNFINISHED, WritableFiles};
 use nofx_journal::lock::Lock;
@@ -149,7 +149,7 @@ fn create(writable: &dyn WritableFiles, options: &Options) -> Result<Config> {
     let header = Header::after(&Position::default(), store, segment::salt(&options.sources), None);
     let path = Path::new(layout::JOURNAL).join("segment-0");
     Segment::begin(writable, &layout::AT, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
-    catalog::replace(writable, &catalog::block(&Mark::default(), 0, std::iter::empty()))?;
+    catalog::replace(writable, &catalog::whole(&Listed::default()))?;
     for folder in [layout::JOURNAL, layout::FEED, ""] {
         writable.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
     }

@@ -37,6 +37,7 @@ mod document;
 mod foreign_file;
 mod index;
 mod item_file;
+mod known;
 mod layout;
 mod lines;
 mod listed;

@@ -67,10 +67,15 @@ impl FsSnapshot<'_> {
         range: Range<u64>,
         direction: Direction,
     ) -> Rows<'a, LogEntry> {
-        let slot = self.listed.logs.get(log).copied();
-        let Some(slot) = slot.filter(|_| !range.is_empty()) else { return Box::new(std::iter::empty()) };
-        let file = self.open_log(log, slot, &range, direction);
-        match file {
+        if range.is_empty() {
+            return Box::new(std::iter::empty());
+        }
+        let source = match self.known.log(log) {
+            Ok(Some(slot)) => self.open_log(log, slot, &range, direction),
+            Ok(None) => return Box::new(std::iter::empty()),
+            Err(error) => Err(error),
+        };
+        match source {
             Ok(source) => Box::new(EntryRows { snapshot: self, log, range, direction, source }),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }

@@ -120,7 +120,7 @@ impl OpenFolder {
     /// Rewrites what can be read of damaged files of the feed.
     fn repair_feed(&self) -> Result<Vec<Repair>> {
         let mut repairs = Vec::new();
-        let known = self.base.listed()?.mark.commits;
+        let known = self.base.known()?.mark.commits;
         for damage in feed::damages(&*self.writable, known)? {
             let what = format!("commits from byte {} on cannot be read and are no longer remembered", damage.at);
             let aside = Some(damage.repair(&*self.writable)?);

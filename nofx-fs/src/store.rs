@@ -40,7 +40,7 @@ pub(crate) struct ReadOnlyReason {
 /// Every record and log of a store: what the files hold, and what only the journal has so far.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    pub(crate) listed: Arc<Listed>,
+    pub(crate) listed: Listed,
     /// What the journal writes or deletes beyond that.
     pub(crate) records: BTreeSet<RecordKey>,
     pub(crate) logs: BTreeSet<LogKey>,
@@ -57,7 +57,7 @@ impl OpenFolder {
             Some(read_only) => Engine::reading(writable.clone(), at, store, base.clone(), read_only.error.clone()),
             None => Engine::writing(writable.clone(), at, store, base.clone(), options.of_engine()),
         });
-        base.listed()?;
+        base.known()?;
         Ok(Self { engine, base, writable, root: root.to_owned(), store, options, read_only })
     }
 
@@ -71,7 +71,7 @@ impl OpenFolder {
 
     /// Fails if another store, or another copy of this one, is in its place.
     pub(crate) fn refuse_replaced(&self) -> Result<()> {
-        self.base.listed()?;
+        self.base.known()?;
         self.follower().follow().map(drop)
     }
 

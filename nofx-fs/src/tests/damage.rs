@@ -171,6 +171,10 @@ fn the_catalog_is_rebuilt_when_it_is_missing_stale_or_damaged() {
         &|bytes| bytes[9] ^= 1,
         &|bytes| bytes.clone_from(&old),
         &|bytes| *bytes.last_mut().unwrap() ^= 1,
+        &|bytes| {
+            let first_page = 8 + u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
+            bytes[first_page + 5] ^= 1;
+        },
     ] {
         sim.tamper(layout::CATALOG, change);
         let store = open(&sim);
@@ -179,6 +183,8 @@ fn the_catalog_is_rebuilt_when_it_is_missing_stale_or_damaged() {
         commit(&store, batch().append(history("s1"), entries(1)));
         store.apply().unwrap();
     }
+    // The last page was rewritten, and is listed again.
+    assert_eq!(open(&sim).check().unwrap(), []);
 }
 
 #[test]
