@@ -56,8 +56,8 @@ impl Known {
         logs: Vec<(LogKey, Option<LogSlot>)>,
     ) {
         (self.mark, self.index_bytes) = (mark, index_bytes);
-        self.records.extend(records);
-        self.logs.extend(logs);
+        extend(&mut self.records, records);
+        extend(&mut self.logs, logs);
     }
 
     pub(crate) fn record(&self, key: &RecordKey) -> Result<Option<RecordSlot>, SnapshotError> {
@@ -95,6 +95,15 @@ impl Known {
     /// Returns whether a page could not be read: then the catalog is not believed any more.
     pub(crate) fn is_damaged(&self) -> bool {
         self.pages.is_damaged.load(Memory::Relaxed)
+    }
+}
+
+/// Adds sorted items to a map, which is made of them at once if it is empty.
+fn extend<K: Ord, V>(map: &mut BTreeMap<K, V>, items: Vec<(K, V)>) {
+    if map.is_empty() {
+        *map = items.into_iter().collect();
+    } else {
+        map.extend(items);
     }
 }
 

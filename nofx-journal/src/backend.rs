@@ -21,15 +21,15 @@ pub struct Journaled {
     info: BackendInfo,
     /// `None` once this handle is closed.
     engine: Mutex<Option<Arc<Engine>>>,
-    /// Each waiting commit takes one permit, and closing takes all.
-    waiting: Arc<Semaphore>,
+    /// Each commit takes one permit, and closing takes all.
+    in_flight: Arc<Semaphore>,
 }
 
 impl Journaled {
     /// Returns a handle on an open store, with this description of it.
     pub fn new(engine: Arc<Engine>, info: BackendInfo) -> Self {
-        let waiting = Arc::new(Semaphore::new(ALL_COMMITS as usize));
-        Self { info, engine: Mutex::new(Some(engine)), waiting }
+        let in_flight = Arc::new(Semaphore::new(ALL_COMMITS as usize));
+        Self { info, engine: Mutex::new(Some(engine)), in_flight }
     }
 
     /// Returns the store. `Closed` if this handle is.
@@ -81,15 +81,16 @@ impl PersistenceBackend for Journaled {
 
     /// May block the polling thread for the disk, as the contract allows, but not for other committers.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        // Closing waits for it, wherever the commit is from here on.
+        let permit = self.in_flight.clone().try_acquire_owned().map_err(|_| Error::Closed)?;
         let engine = self.engine()?;
         match engine.try_commit(group) {
             Ok(done) => done,
+            // A caller that stops waiting does not take the group along.
             Err(group) => {
-                // Without waiting: a caller that stops waiting must not take the group along.
-                let waits = self.waiting.clone().try_acquire_owned().map_err(|_| Error::Closed)?;
                 blocking(move || {
                     let done = engine.commit(group);
-                    drop(waits);
+                    drop(permit);
                     done
                 })
                 .await
@@ -100,12 +101,11 @@ impl PersistenceBackend for Journaled {
     async fn close(&self) -> Result<()> {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(engine) = engine else { return Ok(()) };
-        if let Ok(all) = self.waiting.acquire_many(ALL_COMMITS).await {
+        if let Ok(all) = self.in_flight.acquire_many(ALL_COMMITS).await {
             all.forget();
         }
-        self.waiting.close();
+        self.in_flight.close();
         blocking(move || {
-            engine.wait_for_commits();
             // The last handle may have to bring the base up to date.
             drop(engine);
             Ok(())

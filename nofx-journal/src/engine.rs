@@ -159,12 +159,6 @@ impl Engine {
         self.writer()?.alone(act)
     }
 
-    /// Waits for a commit in flight.
-    pub fn wait_for_commits(&self) {
-        let writer = self.lock_writer().as_ref().map(|writing| writing.writer.clone());
-        writer.into_iter().for_each(|writer| drop(writer.turn()));
-    }
-
     /// Brings the base up to date with everything that was committed before this call, run by run.
     ///
     /// `Locked` if another process is applying for longer than [`Options::lock_wait`].
