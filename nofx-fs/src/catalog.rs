@@ -191,7 +191,7 @@ fn try_read(file: &Arc<dyn ReadableFile>) -> std::io::Result<Option<(Known, Opti
     }
     let mut from = Decoder(&bytes);
     let Some(content) = next_block(&mut from, LAYOUT) else {
-        return Ok(read_before(&bytes).map(|known| (known, None)));
+        return Ok(read_before(&file.read_range(0, u64::MAX)?).map(|known| (known, None)));
     };
     let Some((mut known, pages_end)) = read_head(file, content, head_end) else { return Ok(None) };
     let mut extent = Extent { first: pages_end, end: pages_end };
@@ -371,15 +371,15 @@ mod tests {
 
     fn log_slot(length: u64) -> LogSlot {
         let state = [LogState::Open, LogState::Sealed, LogState::Removed][length as usize % 3];
-        let last_at = (length % 2 == 0).then(|| Timestamp::from_millis(length as i64));
+        let last_at = length.is_multiple_of(2).then(|| Timestamp::from_millis(length as i64));
         LogSlot { state, length, last_at, bytes: length * 7, is_unknown: false }
     }
 
-    /// Lists enough for several pages of each.
-    fn many() -> Listed {
+    /// Lists as many of each, on several pages.
+    fn many(count: u64) -> Listed {
         let mark = Mark { frame: 7, chain: 8, commits: 9, last_seq: Seq::new(900), is_complete: false };
         let mut all = Listed { mark, index_bytes: 10, ..Listed::default() };
-        for number in 0..900 {
+        for number in 0..count {
             let record: RecordKey = key(number);
             all.records.insert(record.clone(), slot(&record, if number == 5 { u64::MAX } else { number + 1 }));
             all.logs.insert(key(number), log_slot(number));
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn everything_comes_back_and_any_query_finds_what_it_finds_in_memory() {
-        let (mut all, mut bytes) = (many(), whole(&many()));
+        let (mut all, mut bytes) = (many(900), whole(&many(900)));
         let mut dice = Dice(7);
         for _ in 0..3 {
             // Changes, additions and removals, before, between and after what the pages list.
@@ -449,8 +449,8 @@ mod tests {
 
     #[test]
     fn each_flipped_byte_is_noticed_by_those_who_read_its_page_and_nobody_else() {
-        let bytes = whole(&many());
-        let (all, head) = (many(), HEAD_BYTES + Decoder(&bytes).u32().unwrap() as usize);
+        let bytes = whole(&many(900));
+        let (all, head) = (many(900), HEAD_BYTES + Decoder(&bytes).u32().unwrap() as usize);
         for at in (0..bytes.len()).step_by(97) {
             let mut flipped = bytes.clone();
             flipped[at] ^= 4;
@@ -479,7 +479,7 @@ mod tests {
 
     #[test]
     fn opening_reads_the_head_and_a_key_one_page() {
-        let all = many();
+        let all = many(900);
         let sim = Sim::default();
         sim.replace(layout::CATALOG, whole(&all));
         let file = sim.open(Path::new(layout::CATALOG)).unwrap();
@@ -495,7 +495,7 @@ mod tests {
     /// `nofx catalog 2` had one block with everything, and was otherwise the same.
     #[test]
     fn a_catalog_of_the_earlier_layout_is_read() {
-        let mut all = many();
+        let mut all = many(2400);
         let as_before = |mut block: Vec<u8>| {
             let checksum = checksum(BEFORE, &block[HEAD_BYTES..]);
             block[4..8].copy_from_slice(&checksum.to_le_bytes());
@@ -518,6 +518,7 @@ mod tests {
             [CatalogItem::Record(&gone, None, None)].into_iter(),
         )));
         all.records.remove(&gone);
+        assert!(bytes.len() as u64 > FIRST_READ, "{}", bytes.len());
         let (known, extent) = known(bytes);
         assert_eq!(known.whole().unwrap(), all);
         assert_eq!(extent, None, "nothing is appended to it");
