@@ -73,7 +73,7 @@ pub trait Snapshot {
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry>;
     /// Fails if damage affects what applying a commit to these logs reads or changes, beyond what was read to judge it.
     /// Later damage may still keep the base from taking a run in.
-    fn can_take(&self, _logs: &[LogKey]) -> Result<(), SnapshotError> {
+    fn can_take(&self, _logs: &[&LogKey]) -> Result<(), SnapshotError> {
         Ok(())
     }
     /// Returns the commit of a batch, if it is remembered.

@@ -94,29 +94,38 @@ impl Follower {
     /// If frames cannot be read, those after them are taken as well, and whatever the unreadable ones may
     /// concern is doubtful. `Corrupt` if base and journal do not match, or there is no journal.
     pub fn follow(&self) -> Result<(u64, Option<Tip>)> {
-        self.follow_by(|tip| self.believe(tip))
+        self.follow_by(|| self.tip(), |tip| self.believe(tip))
     }
 
-    /// Follows on behalf of the holder of the commit lock. Where boots cannot be identified, it believes no tip about
-    /// how far the journal is durable.
-    pub(crate) fn follow_holding(&self) -> Result<Option<Tip>> {
+    /// Follows on behalf of the holder of the commit lock, which knows that its tip is in place. Where boots cannot be
+    /// identified, it believes no tip about how far the journal is durable.
+    pub(crate) fn follow_holding(&self, shared_files: &SharedFiles) -> Result<Option<Tip>> {
         let boot = self.files.boot();
-        let (_, believed) = self.follow_by(|tip| tip.filter(|tip| boot.is_some() && tip.boot == boot))?;
+        let believe = |tip: Option<Tip>| tip.filter(|tip| boot.is_some() && tip.boot == boot);
+        let (_, believed) = self.follow_by(|| shared_files.read_tip(), believe)?;
         Ok(believed)
     }
 
-    fn follow_by(&self, believe: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
+    fn follow_by(
+        &self,
+        read_tip: impl Fn() -> Option<Tip>,
+        believe: impl Fn(Option<Tip>) -> Option<Tip>,
+    ) -> Result<(u64, Option<Tip>)> {
         if let Some(replaced) = self.replaced.get() {
             return Err(replaced.clone());
         }
-        self.try_follow(believe).inspect_err(|error| self.note_replaced(error))
+        self.try_follow(read_tip, believe).inspect_err(|error| self.note_replaced(error))
     }
 
-    fn try_follow(&self, believe: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
+    fn try_follow(
+        &self,
+        read_tip: impl Fn() -> Option<Tip>,
+        believe: impl Fn(Option<Tip>) -> Option<Tip>,
+    ) -> Result<(u64, Option<Tip>)> {
         let (mut before, mut repeats) = (None, 0);
         for _ in 0..TRIES {
             let reported = self.reported.load(Ordering::SeqCst);
-            let tip = self.tip();
+            let tip = read_tip();
             self.refuse_less(tip, reported)?;
             let believed = believe(tip);
             if self.is_damaged_as_before(tip, believed)? {
@@ -210,16 +219,9 @@ impl Follower {
         *self.tail() = Tail::default();
     }
 
-    /// Reads the tip, and again if another process is writing it. `None` if it cannot be read.
+    /// Reads the tip that other processes find. `None` if it cannot be read.
     pub(crate) fn tip(&self) -> Option<Tip> {
-        let file = self.tip_file()?;
-        for _ in 0..TRIES {
-            match Tip::read(&*file).ok()? {
-                None => std::thread::yield_now(),
-                tip => return tip,
-            }
-        }
-        None
+        Tip::read_whole(&*self.tip_file()?)
     }
 
     fn tip_file(&self) -> Option<Arc<dyn ReadableFile>> {

@@ -80,23 +80,34 @@ impl NamedKeys {
             logs: HashMap::with_capacity(self.logs.len()),
             batches: HashMap::new(),
         };
+        // What the tail has was judged before. If that is everything, the base is not asked again.
+        let mut is_judged = true;
         for (key, last) in self.records.iter().zip(copied.records) {
             let version = match last.filter(|last| last.frame > held) {
                 Some(last) => Ok(last.record.map(|(version, _)| version)),
-                None => match base.version(key) {
-                    Err(SnapshotError::Failed(error)) if base.overwrites_damage() => Err(error),
-                    version => Ok(version?),
-                },
+                None => {
+                    is_judged = false;
+                    match base.version(key) {
+                        Err(SnapshotError::Failed(error)) if base.overwrites_damage() => Err(error),
+                        version => Ok(version?),
+                    }
+                }
             };
             known.records.insert(key.clone(), version);
         }
+        let mut not_judged = Vec::new();
         for (log, mut tail) in self.logs.iter().zip(copied.logs) {
             tail.forget(held);
-            // A log with entries here was judged before, and they give its length.
+            // Its entries give its length.
             let below = if tail.has_entries() { None } else { base.head(log)? };
+            if !tail.has_entries() {
+                not_judged.push(log);
+            }
             known.logs.insert(log.clone(), tail.head(log, below).unwrap_or_else(|| LogHead::missing(log.clone())));
         }
-        base.can_take(&self.logs)?;
+        if !(is_judged && not_judged.is_empty()) {
+            base.can_take(&not_judged)?;
+        }
         for (batch, recent) in self.batches.iter().zip(copied.batches) {
             let found = match recent.filter(|(frame, _)| *frame > held) {
                 Some((_, remembered)) => Some(remembered),

@@ -51,7 +51,9 @@ impl JournalWriter {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let (shared_files, _held) = self.hold_waiting(SharedFiles::lock)?;
         let (_, _held_too) = self.hold_waiting(SharedFiles::apply_lock)?;
-        let Some(NextFrame { what, lost, groups }) = self.find_damage()? else { return Ok(Repaired::default()) };
+        let Some(NextFrame { what, lost, groups }) = self.find_damage(&shared_files)? else {
+            return Ok(Repaired::default());
+        };
         let folder = self.follower.layout.folder();
         if lost != Some(0) && !gives_up {
             return Ok(only_without(folder, &what, lost));
@@ -71,11 +73,11 @@ impl JournalWriter {
         Ok(Repaired { repairs: vec![repair], losses: Vec::new() })
     }
 
-    fn find_damage(&self) -> Result<Option<NextFrame>> {
+    fn find_damage(&self, shared_files: &SharedFiles) -> Result<Option<NextFrame>> {
         let follower = &self.follower;
         // If the base cannot be read, nothing says what it lacks.
         follower.base.snapshot()?;
-        match follower.follow_holding() {
+        match follower.follow_holding(shared_files) {
             Ok(_) => {}
             Err(Error::Corrupt(failure)) => {
                 return Ok(Some(NextFrame { what: failure.what, lost: None, groups: Vec::new() }));

@@ -369,9 +369,11 @@ impl Segment {
     /// Returns whether its path still refers to this file in this use: it still has the last frame, which begins at an
     /// offset and ends at the place, or it is still new.
     pub(crate) fn is_intact_in_place(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
-        if !self.is_in_place()? {
-            return Ok(false);
-        }
+        Ok(self.is_in_place()? && self.is_intact(last)?)
+    }
+
+    /// Returns whether this file is still in this use: it still has the last frame, or it is still new.
+    pub(crate) fn is_intact(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
         let Some((offset, after)) = last else { return Ok(read_header(&*self.file, self.magic)? == Some(self.header)) };
         let frame = self.head(offset)?;
         Ok(frame.is_some_and(|frame| (frame.number, frame.checksum) == (after.frame, after.chain)))

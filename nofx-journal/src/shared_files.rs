@@ -10,6 +10,7 @@ use crate::fault::During;
 use crate::files::{Files, WritableFile, WritableFiles};
 use crate::layout::Layout;
 use crate::lock::{HeldLock, Lock};
+use crate::tip::Tip;
 
 /// The commit lock, the apply lock and the tip, open for writing.
 ///
@@ -49,6 +50,11 @@ impl SharedFiles {
         &*self.tip
     }
 
+    /// Reads the tip through this handle, again while another process is writing it. `None` if it cannot be read.
+    pub(crate) fn read_tip(&self) -> Option<Tip> {
+        Tip::read_whole(&*self.tip)
+    }
+
     /// Returns whether the tip is the one that other processes find.
     pub fn is_in_place(&self) -> Result<bool> {
         self.tip.is_at(&self.tip_path).during("looking for", &self.tip_path)
@@ -72,26 +78,21 @@ impl ReopenedFiles {
         Self { files: RwLock::new(Arc::new(files)), at: at.into() }
     }
 
-    /// Returns the files that other processes find, as far as the tip shows; `open` opens them again.
-    pub(crate) fn get(&self, open: impl FnOnce() -> Result<SharedFiles>) -> Result<Arc<SharedFiles>> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if files.is_in_place()? { Ok(files) } else { self.reopen(open) }
-    }
-
-    /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
-    /// `Unavailable` if the file is replaced each time.
+    /// Takes a lock on the file that other processes find too, beside the tip that they find; `None` if it is taken and
+    /// `take` does not wait. `open` opens them again if they were replaced; `Unavailable` if they are replaced each time.
     pub(crate) fn hold(
         &self,
         which: fn(&SharedFiles) -> &Lock,
         take: impl Fn(&Lock) -> Result<Option<HeldLock>>,
         open: impl Fn() -> Result<SharedFiles>,
     ) -> Result<Option<(Arc<SharedFiles>, HeldLock)>> {
-        let mut files = self.get(&open)?;
+        let mut files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
         for _ in 0..TRIES {
             let lock = which(&files);
-            let Some(held) = take(lock)? else { return Ok(None) };
-            if lock.is_in_place()? {
-                return Ok(Some((files, held)));
+            let taken = take(lock);
+            // Also if another process has the lock: it may be on a file that was replaced.
+            if lock.is_in_place()? && files.is_in_place()? {
+                return Ok(taken?.map(|held| (files, held)));
             }
             files = self.reopen(&open)?;
         }

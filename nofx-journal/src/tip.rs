@@ -4,6 +4,7 @@ use std::io;
 
 use crate::codec::Decoder;
 use crate::files::{Boot, ReadableFile, WritableFile};
+use crate::follower::TRIES;
 use crate::segment::Position;
 
 /// What processes tell each other through `journal/tip`, which is never flushed: how far the journal is durable, and
@@ -22,6 +23,17 @@ pub struct Tip {
 const APPLIED_AT: u64 = 64;
 
 impl Tip {
+    /// Reads the tip, and again while another process is writing it. `None` if it cannot be read.
+    pub(crate) fn read_whole(file: &dyn ReadableFile) -> Option<Self> {
+        for _ in 0..TRIES {
+            match Self::read(file).ok()? {
+                None => std::thread::yield_now(),
+                tip => return tip,
+            }
+        }
+        None
+    }
+
     /// Reads the tip; `None` if it is incomplete.
     pub fn read(file: &dyn ReadableFile) -> io::Result<Option<Self>> {
         let mut bytes = [0; 2 * APPLIED_AT as usize];

@@ -60,6 +60,8 @@ pub(crate) struct JournalTurn {
     file: Option<Arc<dyn WritableFile>>,
     /// The last frame that this process flushed.
     flushed: Option<u64>,
+    /// The shared files beside which that frame was found in place, if it was.
+    beside: Option<Arc<SharedFiles>>,
     /// Which segments it may continue in.
     spares: Spares,
 }
@@ -193,7 +195,7 @@ impl JournalWriter {
     fn commit_holding(
         &self,
         turn: &mut JournalTurn,
-        shared_files: &SharedFiles,
+        shared_files: &Arc<SharedFiles>,
         group: Vec<Batch>,
     ) -> Result<Vec<Outcome>> {
         self.require_base()?;
@@ -201,7 +203,7 @@ impl JournalWriter {
         let caught_up = Cell::new(Some(self.catch_up(turn, shared_files)?));
         let named = NamedKeys::of(&group);
         let follow = || {
-            let believed = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
+            let believed = caught_up.take().map_or_else(|| self.follower.follow_holding(shared_files), Ok)?;
             Ok((self.follower.position().frame, believed))
         };
         let is_complete = Cell::new(false);
@@ -243,22 +245,25 @@ impl JournalWriter {
     /// Without such a tip, every whole frame counts. Returns the tip, if it says how far the journal is
     /// durable.
     pub(crate) fn catch_up(&self, turn: &mut JournalTurn, shared_files: &SharedFiles) -> Result<Option<Tip>> {
-        let mut believed = self.follower.follow_holding()?;
+        let mut believed = self.follower.follow_holding(shared_files)?;
         self.follower.require_whole()?;
         if believed.is_some_and(|believed| believed.durable.frame < self.follower.position().frame) {
             // This process wrote more, and could not report it: otherwise following would have failed.
             self.follower.begin_again();
-            believed = self.follower.follow_holding()?;
+            believed = self.follower.follow_holding(shared_files)?;
         }
         let (mut segment, mut position) = self.end()?;
-        if !self.is_in_place(&segment)? {
+        // After its flush, a commit checks the segment's path too. Before it, the shared files show that the folder is
+        // still the same.
+        let is_same_folder = turn.beside.take().is_some_and(|beside| std::ptr::eq(&*beside, shared_files));
+        if !self.is_in_place(&segment, !is_same_folder)? {
             // Other files may be in its place that hold the same.
             self.follower.look_again()?;
-            believed = self.follower.follow_holding()?;
+            believed = self.follower.follow_holding(shared_files)?;
             self.follower.require_whole()?;
             let before = position;
             (segment, position) = self.end()?;
-            if !position.is_same_frame(&before) || !self.is_in_place(&segment)? {
+            if !position.is_same_frame(&before) || !self.is_in_place(&segment, true)? {
                 return Err(self.follower.replaced());
             }
         }
@@ -283,11 +288,12 @@ impl JournalWriter {
         Ok(believed)
     }
 
-    /// Returns whether the last known frame is still where it was. Fails if another process overwrote it, which cannot
-    /// have had the lock.
-    fn is_in_place(&self, segment: &Segment) -> Result<bool> {
+    /// Returns whether the last known frame is still where it was; with `by_path`, also whether the path still leads to
+    /// its segment. Fails if another process overwrote it, which cannot have had the lock.
+    fn is_in_place(&self, segment: &Segment, by_path: bool) -> Result<bool> {
         let newest = self.follower.tail().newest();
-        if segment.is_intact_in_place(newest).during("reading", &segment.path)? {
+        let is_it = || Ok((!by_path || segment.is_in_place()?) && segment.is_intact(newest)?);
+        if is_it().during("reading", &segment.path)? {
             return Ok(true);
         }
         let Some((offset, after)) = newest else { return Ok(false) };
@@ -308,7 +314,7 @@ impl JournalWriter {
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, turn: &mut JournalTurn, shared_files: &SharedFiles, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, turn: &mut JournalTurn, shared_files: &Arc<SharedFiles>, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
         let mut file = self.edit(turn, &segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
@@ -332,13 +338,14 @@ impl JournalWriter {
         }
         turn.flushed = Some(after.frame);
         // It is durable. A later failure no longer denies that, unless it shows that the frame is not in the store.
-        let tip_moved = self.follower.tip().is_some_and(|tip| tip.durable.frame > position.frame);
+        let tip_moved = shared_files.read_tip().is_some_and(|tip| tip.durable.frame > position.frame);
         if tip_moved || !segment.is_intact_in_place(Some((position.offset, after))).unwrap_or(true) {
             let in_place = segment.is_in_place().unwrap_or(false);
             let error =
                 if in_place { Error::unavailable(self.follower.two_writers()) } else { self.follower.replaced() };
             return Err(Error::unknown_because("committing", error));
         }
+        turn.beside = Some(shared_files.clone());
         {
             let mut tail = self.follower.tail();
             if tail.position().is_same_frame(&position) {

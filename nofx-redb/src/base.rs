@@ -1,13 +1,13 @@
 //! The file as the base of a journal: read at a single point in time, and brought up to date in runs.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use nofx_core::{
     BatchId, Direction, Error, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Seq, StoreId,
@@ -22,7 +22,8 @@ use nofx_journal::{Engine, base};
 use crate::codec::placed;
 use crate::fault::{Attempt, Fault, contain};
 use crate::feed::{Ends, Ids, MAX_COMMITS_PER_ROW};
-use crate::file;
+use crate::file::{self, Identity};
+use crate::header::{self, HEADER};
 use crate::opener::FileHandle;
 use crate::options::Options;
 use crate::read::{self, EntryRows, HeadRows, RecordRows};
@@ -126,17 +127,31 @@ pub(crate) struct FileBase {
     shared: Arc<OpenStore>,
     /// The batches that the file remembers.
     ids: Mutex<Ids>,
+    seen: Mutex<Option<Arc<Seen>>>,
+}
+
+/// What the file held when it was last read. It holds the same as long as its header has the same bytes: each of redb's
+/// commits changes them.
+#[derive(Debug)]
+struct Seen {
+    /// A handle for reading the header.
+    file: Arc<File>,
+    identity: Identity,
+    header: [u8; HEADER],
+    mark: Mark,
+    /// The highest batch id that was ever stored, once it was read.
+    highest: OnceLock<BatchId>,
 }
 
 impl Base for FileBase {
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
-        let mut attempt = self.try_snapshot();
-        if attempt.as_ref().is_err_and(Fault::is_stale) {
-            self.shared.let_go_of_reader();
-            attempt = self.try_snapshot();
+        let now = self.shared.opener.identity().map_err(|fault| self.shared.opener.error_for(fault, "reading"))?;
+        if let Some(seen) = self.unchanged(now) {
+            let (mark, seen) = (seen.mark, Some(seen));
+            return Ok(Box::new(FileSnapshot { base: self, now, mark, seen, opened: OnceCell::new() }));
         }
-        let snapshot = attempt.map_err(|fault| self.shared.opener.error_for(fault, "reading"))?;
-        Ok(Box::new(snapshot))
+        let (opened, seen) = self.open(now)?;
+        Ok(Box::new(FileSnapshot { base: self, now, mark: opened.mark, seen, opened: OnceCell::from(opened) }))
     }
 
     fn apply(&self, run: &Run) -> Result<()> {
@@ -146,21 +161,69 @@ impl Base for FileBase {
 
 impl FileBase {
     fn new(shared: &Arc<OpenStore>) -> Self {
-        Self { shared: shared.clone(), ids: Mutex::default() }
+        Self { shared: shared.clone(), ids: Mutex::default(), seen: Mutex::default() }
     }
 
-    fn try_snapshot(&self) -> Attempt<FileSnapshot<'_>> {
+    /// Returns what the file is known to hold, if it has not changed since it was read.
+    fn unchanged(&self, now: Identity) -> Option<Arc<Seen>> {
+        let seen = lock(&self.seen).clone().filter(|seen| seen.identity == now)?;
+        let is_damaged = self.shared.is_damaged.load(Ordering::SeqCst);
+        (!is_damaged && read_header(&seen.file) == Some(seen.header)).then_some(seen)
+    }
+
+    /// Opens the file for reading at a single point in time. Returns what it holds, unless it was changed concurrently.
+    fn open(&self, now: Identity) -> Result<(OpenedFile, Option<Arc<Seen>>)> {
+        // The writer's handle shows a commit only some time after the file does. So this also needs that no thread of
+        // this process is committing; the lock is not waited for.
+        let writer = self.shared.open_writer(now);
+        let turn = writer.as_ref().and_then(|_| self.shared.turn.try_lock().ok());
+        let before = self.header_of(now).filter(|_| writer.is_none() || turn.is_some());
+        let mut attempt = self.try_open(now);
+        if attempt.as_ref().is_err_and(Fault::is_stale) {
+            self.shared.let_go_of_reader();
+            attempt = self.try_open(now);
+        }
+        let opened = attempt.map_err(|fault| self.shared.opener.error_for(fault, "reading"))?;
+        // Which commit counts while its flush is missing is not decided by the header alone.
+        let unchanged = before.filter(|(file, header)| {
+            opened.source.identity() == now
+                && matches!(opened.source, FileHandle::Writer(_)) == writer.is_some()
+                && !header::is_unflushed(header)
+                && read_header(file) == Some(*header)
+        });
+        drop(turn);
+        let seen = unchanged.map(|(file, header)| {
+            Arc::new(Seen { file, identity: now, header, mark: opened.mark, highest: OnceLock::new() })
+        });
+        lock(&self.seen).clone_from(&seen);
+        Ok((opened, seen))
+    }
+
+    fn header_of(&self, now: Identity) -> Option<(Arc<File>, [u8; HEADER])> {
+        let known = lock(&self.seen).as_ref().filter(|seen| seen.identity == now).map(|seen| seen.file.clone());
+        let file = match known {
+            Some(file) => file,
+            None => {
+                let (file, identity) = file::open(&self.shared.opener.path, false).ok()?;
+                Some(Arc::new(file)).filter(|_| identity == now)?
+            }
+        };
+        let header = read_header(&file)?;
+        Some((file, header))
+    }
+
+    fn try_open(&self, now: Identity) -> Attempt<OpenedFile> {
         // After damage was met, each snapshot has its own handle, so that it knows which damage it met itself.
         let is_alone = self.shared.is_damaged.load(Ordering::SeqCst);
-        let source = if is_alone { self.shared.alone()? } else { self.shared.source()? };
-        let snapshot = self.snapshot_of(source, is_alone);
-        if snapshot.is_err() && !is_alone && self.shared.is_damaged.load(Ordering::SeqCst) {
-            return self.snapshot_of(self.shared.alone()?, true);
+        let source = if is_alone { self.shared.alone()? } else { self.shared.source_of(now)? };
+        let opened = self.open_through(source, is_alone);
+        if opened.is_err() && !is_alone && self.shared.is_damaged.load(Ordering::SeqCst) {
+            return self.open_through(self.shared.alone()?, true);
         }
-        snapshot
+        opened
     }
 
-    fn snapshot_of(&self, source: FileHandle, is_alone: bool) -> Attempt<FileSnapshot<'_>> {
+    fn open_through(&self, source: FileHandle, is_alone: bool) -> Attempt<OpenedFile> {
         let read = contain(|| {
             let tables = Tables::read(&source.begin_read()?, source.pages())?;
             let mark = tables.mark()?;
@@ -171,13 +234,27 @@ impl FileBase {
             self.shared.is_damaged.store(true, Ordering::SeqCst);
         }
         let (tables, mark) = read?;
-        Ok(FileSnapshot { file: self, tables, mark, is_alone, source })
+        Ok(OpenedFile { tables, mark, is_alone, source })
     }
 }
 
-/// The file at a single point in time.
+fn read_header(file: &File) -> Option<[u8; HEADER]> {
+    let mut header = [0; HEADER];
+    let read = nofx_platform::read_at(file, &mut header, 0);
+    read.is_ok_and(|read| read == HEADER).then_some(header)
+}
+
+/// The file at a single point in time, opened when more is asked for than its mark.
 struct FileSnapshot<'f> {
-    file: &'f FileBase,
+    base: &'f FileBase,
+    now: Identity,
+    mark: Mark,
+    seen: Option<Arc<Seen>>,
+    opened: OnceCell<OpenedFile>,
+}
+
+/// The file, open for reading at a single point in time.
+struct OpenedFile {
     tables: Tables<ReadTable>,
     mark: Mark,
     /// Whether nothing else reads through the same handle, so that all damage met through it concerns this snapshot.
@@ -187,27 +264,39 @@ struct FileSnapshot<'f> {
 }
 
 impl FileSnapshot<'_> {
+    fn opened(&self) -> Result<&OpenedFile, SnapshotError> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let (opened, _) = self.base.open(self.now)?;
+        if opened.mark != self.mark {
+            return Err(SnapshotError::Moved);
+        }
+        Ok(self.opened.get_or_init(|| opened))
+    }
+
     /// Reads something. The error names `what` if it cannot be read.
     fn read<T>(
         &self,
         what: impl Fn() -> String,
         read: impl FnOnce(&Tables<ReadTable>) -> Attempt<T>,
     ) -> Result<T, SnapshotError> {
+        let OpenedFile { tables, is_alone, source, .. } = self.opened()?;
         let done = contain(|| {
-            let done = read(&self.tables);
-            self.tables.trust.require(&what).and(done)
+            let done = read(tables);
+            tables.trust.require(&what).and(done)
         });
-        if self.source.pages().are_spoiled() && !self.is_alone {
+        if source.pages().are_spoiled() && !is_alone {
             // Another read may have met the damage, or this one may use what that left in memory. The next snapshot
             // gets its own handle.
-            self.file.shared.is_damaged.store(true, Ordering::SeqCst);
+            self.base.shared.is_damaged.store(true, Ordering::SeqCst);
             return Err(SnapshotError::Moved);
         }
         done.map_err(|fault| {
             if fault.is_stale() {
-                self.file.shared.let_go_of_reader();
+                self.base.shared.let_go_of_reader();
             }
-            SnapshotError::Failed(self.file.shared.opener.error_for(fault, "reading"))
+            SnapshotError::Failed(self.base.shared.opener.error_for(fault, "reading"))
         })
     }
 
@@ -216,14 +305,15 @@ impl FileSnapshot<'_> {
         &'a self,
         what: impl Fn() -> String + 'a,
         walk: impl FnOnce(&'a Tables<ReadTable>) -> Attempt<Option<W>>,
-        next: impl Fn(&mut W) -> Attempt<Option<T>> + 'a,
+        next: impl Fn(&'a Tables<ReadTable>, &mut W) -> Attempt<Option<T>> + 'a,
     ) -> base::Rows<'a, T> {
-        let mut walk = match self.read(&what, |_| walk(&self.tables)) {
+        let walk = self.opened().and_then(|opened| Ok((&opened.tables, self.read(&what, |_| walk(&opened.tables))?)));
+        let (tables, mut walk) = match walk {
             Ok(walk) => walk,
             Err(error) => return Box::new(std::iter::once(Err(error))),
         };
         Box::new(std::iter::from_fn(move || {
-            let found = self.read(&what, |_| walk.as_mut().map_or(Ok(None), &next));
+            let found = self.read(&what, |_| walk.as_mut().map_or(Ok(None), |walk| next(tables, walk)));
             if found.is_err() {
                 walk = None;
             }
@@ -284,7 +374,7 @@ impl Snapshot for FileSnapshot<'_> {
             tables.need(&[RECORDS, CHUNKS], || None)?;
             RecordRows::new(tables, query)
         };
-        let next = |records: &mut RecordRows<'a, ReadTable>| {
+        let next = |_: &'a _, records: &mut RecordRows<'a, ReadTable>| {
             let record = records.next()?;
             Ok(record.map(|record| (record.key.clone(), Some(record))))
         };
@@ -301,7 +391,7 @@ impl Snapshot for FileSnapshot<'_> {
             tables.need(&[LOGS], || None)?;
             HeadRows::new(tables, query)
         };
-        self.rows(|| "logs".to_owned(), walk, HeadRows::next)
+        self.rows(|| "logs".to_owned(), walk, |_, heads| heads.next())
     }
 
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> base::Rows<'a, LogEntry> {
@@ -310,10 +400,10 @@ impl Snapshot for FileSnapshot<'_> {
             let head = read::head(&tables.logs, log)?;
             Ok(Some(EntryRows::new(log.clone(), head, range, direction)))
         };
-        self.rows(move || format!("log {log}"), walk, |entries: &mut EntryRows| entries.next(&self.tables))
+        self.rows(move || format!("log {log}"), walk, |tables, entries: &mut EntryRows| entries.next(tables))
     }
 
-    fn can_take(&self, logs: &[LogKey]) -> Result<(), SnapshotError> {
+    fn can_take(&self, logs: &[&LogKey]) -> Result<(), SnapshotError> {
         self.read(
             || "the newest commit".to_owned(),
             |tables| {
@@ -340,13 +430,20 @@ impl Snapshot for FileSnapshot<'_> {
     }
 
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError> {
-        let mut ids = lock(&self.file.ids);
+        // Ids begin with the time, so a new one is almost always higher than all before it. The first commit of a
+        // process then reads one row instead of a hundred thousand ids.
+        let highest = || self.seen.as_ref().and_then(|seen| seen.highest.get());
+        if highest().is_some_and(|highest| batch > highest) {
+            return Ok(None);
+        }
+        let mut ids = lock(&self.base.ids);
         let is_unknown = match ids.reach(self.mark.commits) {
             true => ids.is_unknown(batch),
-            // Ids begin with the time, so a new one is almost always higher than all before it. The first commit of a
-            // process then reads one row instead of a hundred thousand ids.
             false => {
                 let highest = self.read(|| "what is remembered of commits".to_owned(), Tables::highest_id)?;
+                if let Some((seen, highest)) = self.seen.as_ref().zip(highest) {
+                    _ = seen.highest.set(highest);
+                }
                 highest.is_some_and(|highest| *batch > highest)
             }
         };
@@ -381,7 +478,7 @@ impl Snapshot for FileSnapshot<'_> {
             return Ok(None);
         }
         let ahead = RefCell::new((from, Vec::new().into_iter()));
-        let next = move |(): &mut ()| {
+        let next = move |tables: &Tables<ReadTable>, (): &mut ()| {
             let (from, rows) = &mut *ahead.borrow_mut();
             if let Some(row) = rows.next() {
                 return Ok(Some(journaled(row)));
@@ -389,7 +486,7 @@ impl Snapshot for FileSnapshot<'_> {
             if *from >= ends.end {
                 return Ok(None);
             }
-            let more = self.tables.remembered_from(&ends, *from, MAX_COMMITS_PER_ROW as usize)?;
+            let more = tables.remembered_from(&ends, *from, MAX_COMMITS_PER_ROW as usize)?;
             *from += more.len() as u64;
             *rows = more.into_iter();
             Ok(rows.next().map(journaled))

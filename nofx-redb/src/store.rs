@@ -245,7 +245,12 @@ impl OpenStore {
 
     /// Returns a database to read this store from.
     pub(crate) fn source(&self) -> Attempt<FileHandle> {
-        if let Some(source) = self.open_source(self.opener.identity()?) {
+        self.source_of(self.opener.identity()?)
+    }
+
+    /// Returns a database to read this store from; the path leads to this file now.
+    pub(crate) fn source_of(&self, now: Identity) -> Attempt<FileHandle> {
+        if let Some(source) = self.open_source(now) {
             return Ok(source);
         }
         self.let_go_of_reader();

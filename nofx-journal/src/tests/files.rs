@@ -205,6 +205,20 @@ fn a_copy_that_holds_the_same_is_continued() {
 }
 
 #[test]
+fn what_was_written_to_a_segment_that_is_not_in_place_any_more_is_not_acknowledged() {
+    let (sim, base, engine) = filled();
+    let segments: Vec<_> = sim.everything().into_iter().filter(|(path, _)| path.contains("segment")).collect();
+    segments.into_iter().for_each(|(path, bytes)| sim.replace(&path, bytes));
+    assert_eq!(put(&engine, "d").unwrap_err().code(), "unknown");
+    let found = |engine: &Engine| engine.follower().scan(&ScanQuery::all(10)).unwrap().items.len();
+    assert_eq!(found(&open(&sim, &base)), 3);
+    // The copy holds the same, so the next commit goes on there.
+    put(&engine, "e").unwrap();
+    assert_eq!(found(&engine), 4);
+    assert_eq!(found(&open(&sim, &base)), 4);
+}
+
+#[test]
 fn a_frame_that_another_process_wrote_over_the_last_one_is_never_followed_by_another() {
     let (sim, base, early) = filled();
     sim.set_faults(|faults| faults.lying_locks = true);
